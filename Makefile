@@ -1,0 +1,61 @@
+# Every command that this project has; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT := out
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit integration lint typing bench clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/user nix ## run examples/pandas.ipynb in its own Nix environment and show its result
+	@mkdir -p $(OUT)
+	$(BIN)/nixenv run examples/pandas.ipynb --output $(OUT)/pandas.ipynb
+	@$(BIN)/python tools/show_outputs.py $(OUT)/pandas.ipynb
+	@echo
+	@echo "The same notebook in JupyterLab:"
+	@echo "  $(BIN)/pip install jupyterlab && $(BIN)/nixenv kernelspec install --sys-prefix && $(BIN)/jupyter lab examples/pandas.ipynb"
+
+test: $(VENV)/dev nix ## every test: style, types, unit, laws, and the real things
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+unit: $(VENV)/dev ## the tests that need neither Nix nor a network
+	$(BIN)/pytest -n 2 tests/unit tests/property -m "not daemon and not network"
+
+integration: $(VENV)/dev nix ## the tests with a real Nix, registry and Jupyter
+	$(BIN)/pytest -n 2 --dist loadgroup tests/contract tests/integration
+
+lint: $(VENV)/dev ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typing: $(VENV)/dev ## types
+	$(BIN)/mypy
+
+bench: $(VENV)/dev nix ## the figures of the README, each a ratio against a named tool
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what the commands above made here
+	rm -rf $(VENV) $(OUT)
+
+.PHONY: nix
+nix:
+	@sh tools/install_nix.sh
+
+$(VENV)/python:
+	@sh tools/make_venv.sh "$(PYTHON)" $(VENV)
+	@touch $@
+
+$(VENV)/user: $(VENV)/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/user pyproject.toml
+	$(BIN)/pip install --quiet "pip>=25.1"
+	$(BIN)/pip install --quiet --group dev
+	@touch $@

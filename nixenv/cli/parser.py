@@ -1,0 +1,191 @@
+"""What can be typed: every verb, its arguments and one example of each. `docs/cli.md` is made from it."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import Any
+
+NOTEBOOK_HELP = "a notebook (.ipynb), or a nixenv.toml"
+
+EXIT_CODES = {
+    0: "done",
+    1: "a cell of the notebook failed, doctor found a problem, or nixenv itself has a bug (and says so)",
+    2: "bad usage, or the notebook's metadata needs mending",
+    3: "no set of packages or no Python fits what the notebook asks for, on this machine",
+    4: "Nix, its store or the disk",
+    5: "the network: a registry or a cache",
+    130: "stopped on request (Ctrl-C, SIGTERM); nothing half-made is left",
+}
+
+_Verbs = Any  # argparse names the class of `add_subparsers()` with an underscore only
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="nixenv",
+        description="A notebook carries its own environment; nixenv makes it, out of a shared Nix store.",
+        epilog="`nixenv VERB --help` has the options and an example. Start with `nixenv doctor`.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    _add_spec_verbs(verbs)
+    _add_environment_verbs(verbs)
+    _add_question_verbs(verbs)
+    _add_machine_verbs(verbs)
+    return parser
+
+
+def _add_spec_verbs(verbs: _Verbs) -> None:
+    verb = _verb(verbs, "init", "make a notebook carry an environment", 'init a.ipynb "pandas==1.5"')
+    _notebook(verb)
+    verb.add_argument("requirements", nargs="*", metavar="REQ", help="a PEP 508 requirement")
+    verb.add_argument("--python", metavar="X.Y", help="Python version, such as 3.11")
+    verb.add_argument(
+        "--interpreter", choices=("standalone", "host"), help="where the Python comes from"
+    )
+    verb.add_argument("--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)")
+    verb.add_argument("--force", action="store_true", help="replace the environment that it has")
+
+    verb = _verb(verbs, "add", "add requirements, lock and build", "add a.ipynb seaborn")
+    _notebook(verb)
+    verb.add_argument("requirements", nargs="+", metavar="REQ", help="a PEP 508 requirement")
+
+    verb = _verb(verbs, "remove", "remove requirements, lock and build", "remove a.ipynb seaborn")
+    _notebook(verb)
+    verb.add_argument("names", nargs="+", metavar="NAME", help="name of a required package")
+
+    verb = _verb(verbs, "lock", "resolve the requirements again", "lock a.ipynb --upgrade numpy")
+    _notebook(verb)
+    verb.add_argument(
+        "--upgrade",
+        nargs="*",
+        metavar="NAME",
+        help="let these packages move to their newest; without a name, all of them",
+    )
+    verb.add_argument("--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)")
+
+
+def _add_environment_verbs(verbs: _Verbs) -> None:
+    verb = _verb(verbs, "sync", "build what the lock says", "sync a.ipynb")
+    _notebook(verb)
+
+    verb = _verb(verbs, "build", "build the environments of notebooks", "build a.ipynb --json")
+    verb.add_argument(
+        "notebooks", nargs="+", metavar="NB", help=f"{NOTEBOOK_HELP}, or a folder of notebooks"
+    )
+
+    verb = _verb(
+        verbs, "run", "run a notebook in its environment", "run a.ipynb --output done.ipynb"
+    )
+    _notebook(verb)
+    verb.add_argument("--output", metavar="OUT", help="where the notebook with its outputs goes")
+    verb.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="most that one cell may take (no limit)"
+    )
+    verb.add_argument("--allow-errors", action="store_true", help="go on after a failing cell")
+
+    verb = _verb(
+        verbs, "shell", "a shell, or one command, inside the environment", "shell a.ipynb -- python -V"
+    )
+    _notebook(verb)
+    verb.add_argument("command", nargs="*", metavar="CMD", help="after `--`: the command and its arguments")
+
+
+def _add_question_verbs(verbs: _Verbs) -> None:
+    verb = _verb(verbs, "status", "is it locked, is it built?", "status a.ipynb")
+    _notebook(verb)
+
+    verb = _verb(verbs, "list", "every package of the environment", "list a.ipynb")
+    _notebook(verb)
+
+    verb = _verb(verbs, "tree", "which package needs which", "tree a.ipynb --why numpy")
+    _notebook(verb)
+    verb.add_argument("--why", metavar="NAME", help="only the ways that lead to this package")
+
+    verb = _verb(verbs, "diff", "what differs between two notebooks", "diff a.ipynb b.ipynb")
+    verb.add_argument("before", metavar="A", help=NOTEBOOK_HELP)
+    verb.add_argument("after", metavar="B", help=NOTEBOOK_HELP)
+
+
+def _add_machine_verbs(verbs: _Verbs) -> None:
+    verb = _verb(verbs, "gc", "let go of environments that nobody uses", "gc --older-than 30d --dry-run")
+    verb.add_argument(
+        "--older-than",
+        type=_days,
+        metavar="AGE",
+        help="also those unused for this long, such as 30d or 12h (only vanished notebooks')",
+    )
+    verb.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+    _verb(verbs, "doctor", "find what is wrong on this machine", "doctor")
+
+    verb = _verb(verbs, "kernelspec", "let Jupyter know about nixenv", "kernelspec install --user")
+    verb.add_argument("action", choices=("install",), help="what to do")
+    place = verb.add_mutually_exclusive_group()
+    place.add_argument("--user", action="store_true", help="for this user (default)")
+    place.add_argument("--sys-prefix", action="store_true", help="into this Python's own prefix")
+    place.add_argument("--prefix", metavar="DIR", help="into DIR/share/jupyter/kernels")
+
+    _verb(verbs, "config", "every setting, and where its value is from", "config")
+
+
+def _verb(verbs: _Verbs, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+    verb: argparse.ArgumentParser = verbs.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=f"example:\n  nixenv {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    shown = verb.add_argument_group("output")
+    shown.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    shown.add_argument("--quiet", "-q", action="store_true", help="no progress, no summary")
+    shown.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
+    verb.add_argument("--store", metavar="URI", help="the Nix store: a folder, daemon, or unix://SOCKET")
+    return verb
+
+
+def _notebook(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("notebook", metavar="NB", help=NOTEBOOK_HELP)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not more than 0 seconds")
+    return value
+
+
+def _days(text: str) -> float:
+    """Seconds of an age such as `30d`, `12h`, `90m`, `2w`."""
+    units = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"`{text}` is not an age such as 30d, 12h or 2w")
+    return float(int(number) * units[unit])
+
+
+class _Version(argparse.Action):
+    """`--version`, which reads the package's metadata only when it is asked for."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,  # noqa: ARG002
+        values: object,  # noqa: ARG002
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        from importlib.metadata import version  # noqa: PLC0415
+
+        parser.exit(message=f"nixenv {version('nixenv')}\n")
+
+
+def exit_code_table() -> str:
+    """The exit codes as lines of text."""
+    return "\n".join(
+        textwrap.fill(f"{code:>4}  {meaning}", width=100, subsequent_indent=" " * 6)
+        for code, meaning in EXIT_CODES.items()
+    )

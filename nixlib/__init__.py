@@ -1,0 +1,1 @@
+"""The engine: spec, lock, plan and environment. It knows nothing of Jupyter."""

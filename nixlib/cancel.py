@@ -1,0 +1,46 @@
+"""A request to stop, shared by everything that waits on behalf of one command."""
+
+from __future__ import annotations
+
+import threading
+
+from nixlib.errors import RealisationCancelledError
+
+
+class Cancel:
+    """Set once, from any thread or signal handler; whoever waits looks at it.
+
+    Examples:
+        >>> cancel = Cancel()
+        >>> cancel.is_set()
+        False
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Ask everybody who shares this to stop."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Stop here if somebody asked.
+
+        Raises:
+            RealisationCancelledError: Somebody did.
+        """
+        if self._event.is_set():
+            raise RealisationCancelledError("stopped on request")
+
+    def wait(self, seconds: float) -> None:
+        """Sleep that a cancel ends early.
+
+        Raises:
+            RealisationCancelledError: It did.
+        """
+        if self._event.wait(seconds):
+            self.check()

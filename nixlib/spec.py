@@ -1,0 +1,224 @@
+"""The spec: what a notebook asks for, in `metadata["nixenv"]` (pure).
+
+Parsing is strict: an unknown key is an error that names the nearest known one, because a typing error
+that is ignored becomes another environment. Keys that begin with `x-` are kept and ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from nixlib.canonical import digest
+from nixlib.errors import LockVersionError, SpecError
+
+VERSION = 1
+SYSTEMS = ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux")
+SOURCES = ("host", "standalone")
+
+_PYTHON = re.compile(
+    r"3(\.\d{1,3}){1,2}|((===?|~=|!=|<=?|>=?)\s*3(\.\d{1,3}){0,2}(\.\*)?\s*(,\s*|$))+"
+)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}))?")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What people write; every field has the JSON key of the same name, `_` written as `-`.
+
+    Attributes:
+        python: `3.11`, `3.11.7` or a specifier such as `>=3.10,<3.13`; None leaves the choice.
+        requirements: PEP 508 lines, in the author's order.
+        indexes: Simple repository URLs (PEP 503), asked before the user's own.
+        exclude_newer: A date or RFC 3339 time; nothing uploaded later is chosen.
+        era: Whether dependencies of old pins are held to their own time.
+        interpreter: Where Python comes from, one of `SOURCES`; None leaves the choice.
+        systems: Nix systems that the lock serves.
+        collisions: Which package wins a path that two bring: `{"cv2": "opencv-python"}`.
+        strict: Refuse wheels that disagree with their own RECORD.
+        extra: The `x-…` keys, kept as they are.
+    """
+
+    python: str | None = None
+    requirements: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    exclude_newer: str | None = None
+    era: bool = True
+    interpreter: str | None = None
+    systems: tuple[str, ...] = SYSTEMS
+    collisions: Mapping[str, str] = field(default_factory=dict)
+    strict: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 (hex) of what is asked for; `x-…` keys do not count."""
+        return digest({k: v for k, v in self.to_json().items() if not k.startswith("x-")})
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as its JSON object, without keys that say nothing."""
+        said = {
+            "python": self.python,
+            "indexes": list(self.indexes),
+            "exclude-newer": self.exclude_newer,
+            "era": None if self.era else False,
+            "interpreter": self.interpreter,
+            "systems": list(self.systems) if self.systems != SYSTEMS else None,
+            "collisions": dict(self.collisions),
+            "strict": self.strict or None,
+        }
+        stated = {key: value for key, value in said.items() if value not in (None, [], {})}
+        return {
+            "version": self.version,
+            "requirements": list(self.requirements),
+            **stated,
+            **self.extra,
+        }
+
+    def with_requirements(self, requirements: tuple[str, ...]) -> Spec:
+        """The same spec, asking for `requirements`."""
+        return replace(self, requirements=requirements)
+
+
+def parse_spec(value: object) -> Spec:
+    """A spec out of the JSON value of `metadata["nixenv"]`; its `lock` is not looked at.
+
+    Raises:
+        SpecError: It is not a spec; `key` and `found` say where and what.
+        LockVersionError: Its version is newer than this nixenv.
+    """
+    if not isinstance(value, dict):
+        raise SpecError(
+            f"`nixenv` in the metadata must be an object, not {_kind(value)}",
+            hint='`"nixenv": {"version": 1, "requirements": ["pandas"]}`',
+            key="nixenv",
+            found=_kind(value),
+        )
+    _check_version(value.get("version"))
+    for key in value:
+        if key not in _READERS and key not in ("version", "lock") and not key.startswith("x-"):
+            raise _unknown_key(key)
+    fields: dict[str, Any] = {
+        key.replace("-", "_"): read(key, value[key])
+        for key, read in _READERS.items()
+        if key in value
+    }
+    return Spec(**fields, extra={k: v for k, v in value.items() if k.startswith("x-")})
+
+
+def _check_version(version: object) -> None:
+    if isinstance(version, int) and not isinstance(version, bool) and version > VERSION:
+        raise LockVersionError(
+            f"`nixenv.version` is {version}, and this nixenv reads up to {VERSION}",
+            hint="`pip install --upgrade nixenv`",
+            key="nixenv.version",
+            found=version,
+        )
+    if version != VERSION or isinstance(version, bool):
+        raise SpecError(
+            f"`nixenv.version` must be {VERSION}, not {_kind(version) if version is None else repr(version)}",
+            key="nixenv.version",
+            found=version,
+        )
+
+
+def _unknown_key(key: str) -> SpecError:
+    near = difflib.get_close_matches(key, [*_READERS, "version", "lock"], n=1)
+    guess = f"did you mean `{near[0]}`? " if near else ""
+    return SpecError(
+        f"`nixenv.{key}` is not a key that this nixenv knows",
+        details=(f"known keys: {', '.join(sorted([*_READERS, 'version', 'lock']))}",),
+        hint=f"{guess}keys of your own begin with `x-`",
+        key=f"nixenv.{key}",
+        found=key,
+    )
+
+
+def _kind(value: object) -> str:
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
+    return "nothing" if value is None else names.get(type(value), f"the number {value!r}")
+
+
+def _wrong(key: str, wanted: str, value: object) -> SpecError:
+    shown = f"`{value}`" if isinstance(value, str) and len(value) < 80 else _kind(value)  # noqa: PLR2004
+    return SpecError(
+        f"`nixenv.{key}` must be {wanted}, not {shown}", key=f"nixenv.{key}", found=value
+    )
+
+
+def _text(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value or any(ord(c) < 32 or ord(c) == 127 for c in value):  # noqa: PLR2004
+        raise _wrong(key, "a text on one line", value)
+    return value
+
+
+def _texts(key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _wrong(key, "a list of texts", value)
+    return tuple(_text(f"{key}[{number}]", item) for number, item in enumerate(value))
+
+
+def _boolean(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(key, "true or false", value)
+    return value
+
+
+def _python(key: str, value: object) -> str:
+    text = _text(key, value)
+    if not _PYTHON.fullmatch(text):
+        raise _wrong(key, "a Python version such as `3.11`, `3.11.7` or `>=3.10,<3.13`", value)
+    return text
+
+
+def _date(key: str, value: object) -> str:
+    text = _text(key, value)
+    if not _DATE.fullmatch(text):
+        raise _wrong(key, "a date such as `2023-03-01`", value)
+    return text
+
+
+def _source(key: str, value: object) -> str:
+    if value not in SOURCES:
+        raise _wrong(key, f"one of {', '.join(SOURCES)}", value)
+    return _text(key, value)
+
+
+def _systems(key: str, value: object) -> tuple[str, ...]:
+    systems = tuple(sorted(set(_texts(key, value))))
+    unknown = [system for system in systems if system not in SYSTEMS]
+    if unknown or not systems:
+        raise _wrong(key, f"a list out of {', '.join(SYSTEMS)}", unknown[0] if unknown else value)
+    return systems
+
+
+def _collisions(key: str, value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise _wrong(key, "an object from a path to a package", value)
+    return {_text(key, path): _text(f"{key}.{path}", package) for path, package in value.items()}
+
+
+def _url_list(key: str, value: object) -> tuple[str, ...]:
+    urls = _texts(key, value)
+    for number, url in enumerate(urls):
+        if not url.startswith(("https://", "http://")):
+            raise _wrong(f"{key}[{number}]", "a URL that begins with `https://`", url)
+    return urls
+
+
+_READERS: dict[str, Callable[[str, object], Any]] = {
+    "python": _python,
+    "requirements": _texts,
+    "indexes": _url_list,
+    "exclude-newer": _date,
+    "era": _boolean,
+    "interpreter": _source,
+    "systems": _systems,
+    "collisions": _collisions,
+    "strict": _boolean,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json.decoder import scanstring
 from typing import Any
 
@@ -81,27 +81,39 @@ def with_member(text: str, path: tuple[str, ...], value: Any) -> str:
     Raises:
         ValueError: `text` is not a JSON object, or something on the way is not one.
     """
-    return _set(text, _skip(text, 0), path, value, depth=0, style=_style(text))
+    return _set(text, _skip(text, 0), path, value, _manner(text))
 
 
 @dataclass(frozen=True, slots=True)
-class _Style:
+class _Manner:
+    """How the document is written, and how deep in it we are."""
+
     indent: str | None
     newline: str
     ascii: bool
     separators: tuple[str, str]
+    depth: int = 0
+
+    @property
+    def deeper(self) -> _Manner:
+        return replace(self, depth=self.depth + 1)
+
+    @property
+    def line(self) -> str:
+        """What separates this depth's lines; nothing in a document of one line."""
+        return "" if self.indent is None else self.newline + self.indent * self.depth
 
 
-def _style(text: str) -> _Style:
-    inside = re.match(r'\s*\{(\r?\n)?([ \t]*)"', text)
-    newline = inside.group(1) if inside and inside.group(1) else "\n"
-    indent = inside.group(2) if inside and inside.group(1) else None
+def _manner(text: str) -> _Manner:
+    opening = re.match(r'\s*\{(\r?\n)?([ \t]*)"', text)
+    newline = opening.group(1) if opening and opening.group(1) else "\n"
+    indent = opening.group(2) if opening and opening.group(1) else None
     escapes = text.isascii() and re.search(r"\\u[0-9a-fA-F]{4}", text) is not None
     tight = indent is None and re.search(r'":[^\s]', text[:4096]) is not None
-    return _Style(indent, newline, escapes, (",", ":") if tight else (", ", ": "))
+    return _Manner(indent, newline, escapes, (",", ":") if tight else (", ", ": "))
 
 
-def _set(text: str, start: int, path: tuple[str, ...], value: Any, *, depth: int, style: _Style) -> str:
+def _set(text: str, start: int, path: tuple[str, ...], value: Any, manner: _Manner) -> str:
     found = members(text, start)
     present = [member for member in found if member.key == path[0]]
     if not present:
@@ -109,34 +121,26 @@ def _set(text: str, start: int, path: tuple[str, ...], value: Any, *, depth: int
             return text
         for key in reversed(path[1:]):
             value = {key: value}
-        return _insert(text, start, found, path[0], value, depth=depth, style=style)
+        return _insert(text, start, found, (path[0], value), manner)
     member = present[-1]
     if len(path) > 1:
-        return _set(text, member.start, path[1:], value, depth=depth + 1, style=style)
+        return _set(text, member.start, path[1:], value, manner.deeper)
     if value is None:
         return _remove(text, found, member)
-    return text[: member.start] + _dump(value, depth + 1, style) + text[member.end :]
+    return text[: member.start] + _dump(value, manner.deeper) + text[member.end :]
 
 
 def _insert(
-    text: str,
-    start: int,
-    found: tuple[Member, ...],
-    key: str,
-    value: Any,
-    *,
-    depth: int,
-    style: _Style,
+    text: str, start: int, found: tuple[Member, ...], item: tuple[str, Any], manner: _Manner
 ) -> str:
-    member = f"{json.dumps(key, ensure_ascii=style.ascii)}{style.separators[1]}{_dump(value, depth + 1, style)}"
-    line = "" if style.indent is None else style.newline + style.indent * (depth + 1)
-    gap = line or style.separators[0][1:]
+    key = json.dumps(item[0], ensure_ascii=manner.ascii)
+    member = f"{key}{manner.separators[1]}{_dump(item[1], manner.deeper)}"
     if not found:
-        close = "" if style.indent is None else style.newline + style.indent * depth
         end = text.index("}", start)
-        return f"{text[:start]}{{{line}{member}{close}}}{text[end + 1 :]}"
+        return f"{text[:start]}{{{manner.deeper.line}{member}{manner.line}}}{text[end + 1 :]}"
+    gap = manner.deeper.line or manner.separators[0][1:]
     keys = [one.key for one in found]
-    later = [one for one in found if one.key > key] if keys == sorted(keys) else []
+    later = [one for one in found if one.key > item[0]] if keys == sorted(keys) else []
     if later:
         at = later[0].key_start
         return f"{text[:at]}{member},{gap}{text[at:]}"
@@ -154,13 +158,13 @@ def _remove(text: str, found: tuple[Member, ...], member: Member) -> str:
     return text[: opened + 1] + text[text.index("}", member.end) :]
 
 
-def _dump(value: Any, depth: int, style: _Style) -> str:
-    """`value` as it stands at `depth`: nested lines indented to match, keys sorted as nbformat does."""
+def _dump(value: Any, manner: _Manner) -> str:
+    """`value` as it stands at this depth: its lines indented to match, keys sorted as nbformat does."""
     text = json.dumps(
         value,
-        indent=style.indent,
+        indent=manner.indent,
         sort_keys=True,
-        ensure_ascii=style.ascii,
-        separators=style.separators if style.indent is None else (",", ": "),
+        ensure_ascii=manner.ascii,
+        separators=manner.separators if manner.indent is None else (",", ": "),
     )
-    return text if style.indent is None else text.replace("\n", style.newline + style.indent * depth)
+    return text.replace("\n", manner.line) if manner.indent is not None else text

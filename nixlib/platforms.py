@@ -177,8 +177,8 @@ def _platform_tags(
 
         yield from mac_platforms(macos, known.machine)
         return
+    yield f"linux_{known.machine}"  # made for such a machine: `packaging` puts it first, too
     yield from _manylinux_tags(known.machine, glibc)
-    yield f"linux_{known.machine}"
 
 
 def _manylinux_tags(machine: str, glibc: tuple[int, int] | None) -> Iterator[str]:

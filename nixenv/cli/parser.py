@@ -46,7 +46,6 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
     verb.add_argument(
         "--interpreter", choices=("standalone", "host"), help="where the Python comes from"
     )
-    verb.add_argument("--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)")
     verb.add_argument("--force", action="store_true", help="replace the environment that it has")
 
     verb = _verb(verbs, "add", "add requirements, lock and build", "add a.ipynb seaborn")

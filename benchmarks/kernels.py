@@ -1,0 +1,96 @@
+"""Kernels as Jupyter starts them: through `jupyter_client`, timed from the start to `kernel_info_reply`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+
+from benchmarks.workplace import Workplace
+
+
+@dataclass
+class Kernel:
+    """A running kernel and its connected client."""
+
+    manager: AsyncKernelManager
+    client: AsyncKernelClient
+
+    async def run(self, code: str) -> str:
+        """Run a cell, and give the text that it printed.
+
+        Raises:
+            RuntimeError: The cell failed.
+        """
+        printed: list[str] = []
+
+        def listen(message: dict) -> None:  # type: ignore[type-arg]
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                printed.append(content["text"])
+
+        reply = await self.client.execute_interactive(code, output_hook=listen, timeout=600)
+        if reply["content"]["status"] != "ok":
+            raise RuntimeError("".join(printed) + "\n".join(reply["content"].get("traceback", [])))
+        return "".join(printed)
+
+    async def ready(self) -> None:
+        """Wait for the answer to a `kernel_info_request`."""
+        self.client.kernel_info()
+        await self.client.get_shell_msg(timeout=600)
+
+    async def stop(self) -> None:
+        """Shut it down, and wait until it is gone."""
+        self.client.stop_channels()
+        await self.manager.shutdown_kernel(now=True)
+
+
+async def start(place: Workplace, kernelspec: str, notebook: Path) -> tuple[Kernel, float]:
+    """Start a kernel for a notebook, as a server does; the seconds until it answers."""
+    specs = KernelSpecManager(kernel_dirs=[str(place.root / "kernels")], ensure_native_kernel=False)
+    manager = AsyncKernelManager(kernel_name=kernelspec, kernel_spec_manager=specs)
+    begin = time.perf_counter()
+    await manager.start_kernel(
+        env=place.env | {"JPY_SESSION_NAME": str(notebook)}, cwd=str(place.root)
+    )
+    client = manager.client()
+    client.start_channels()
+    kernel = Kernel(manager, client)
+    await kernel.ready()
+    return kernel, time.perf_counter() - begin
+
+
+def kernelspecs(place: Workplace, venv: Path) -> None:
+    """Write the two kernelspecs: ours, and the plain one of a uv venv."""
+    ours = json.loads((Path(__file__).parents[1] / "kernelspec" / "kernel.json").read_text())
+    plain = {
+        "argv": [
+            str(venv / "bin" / "python"),
+            "-m",
+            "ipykernel_launcher",
+            "-f",
+            "{connection_file}",
+        ],
+        "display_name": "plain",
+        "language": "python",
+    }
+    for name, spec in {"nixenv": ours, "plain": plain}.items():
+        folder = place.root / "kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
+
+def wait(work: Callable[[], Awaitable[float]]) -> float:
+    """Run one asynchronous measurement to its end."""
+
+    async def whole() -> float:
+        return await work()
+
+    return asyncio.run(whole())

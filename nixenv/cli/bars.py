@@ -1,0 +1,96 @@
+"""Progress bars for a terminal; the only user of rich's live display."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Display
+from rich.text import Text
+
+from nixenv.cli.progress import VERBS, note_line
+from nixlib.progress import Event, EventSink, Note, Phase, Progress
+
+
+@contextmanager
+def bars(stream: TextIO) -> Iterator[EventSink]:
+    """A sink that draws one bar per phase on `stream`; what is drawn goes away at the end."""
+    display = Display(
+        TextColumn("{task.description:<20}"),
+        BarColumn(bar_width=30),
+        _IfCounted(MofNCompleteColumn()),
+        _IfBytes(DownloadColumn()),
+        _IfBytes(TransferSpeedColumn()),
+        console=Console(file=stream),
+        transient=True,
+    )
+    with display:
+        yield _Bars(display)
+
+
+class _Bars:
+    """Events to tasks of a rich display; rich locks it, so any thread may call."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Note):
+            self._display.console.print(note_line(event), highlight=False, markup=False)
+        elif isinstance(event, Phase):
+            if event.name != "ready":
+                self._task(event.name)
+        elif event.total:
+            self._show(event)
+
+    def _task(self, phase: str) -> TaskID:
+        if phase not in self._tasks:
+            self._tasks[phase] = self._display.add_task(VERBS[phase], total=None, bytes=False, count="")
+        return self._tasks[phase]
+
+    def _show(self, event: Progress) -> None:
+        is_bytes = event.bytes_total > 0
+        self._display.update(
+            self._task(event.phase),
+            completed=event.bytes_done if is_bytes else event.done,
+            total=event.bytes_total if is_bytes else event.total,
+            bytes=is_bytes,
+            count=f"{event.done}/{event.total}",
+        )
+
+
+class _IfCounted(ProgressColumn):
+    """How many of how many, for a phase that counts things or things and bytes."""
+
+    def __init__(self, counter: MofNCompleteColumn) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def render(self, task: Task) -> Text:
+        if task.fields["count"]:
+            return Text(task.fields["count"], style="progress.download")
+        return self._counter.render(task) if task.total else Text("")
+
+
+class _IfBytes(ProgressColumn):
+    """A column that makes sense only where the bar counts bytes."""
+
+    def __init__(self, column: DownloadColumn | TransferSpeedColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> Text:
+        return self._column.render(task) if task.fields["bytes"] else Text("")

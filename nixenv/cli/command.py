@@ -1,0 +1,130 @@
+"""One command from its arguments to its exit code: settings, signals, the verb, what is printed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol, cast
+
+from nixenv.cli.failure import Failure, bug_failure, failure_of
+from nixenv.cli.progress import events_to
+from nixenv.cli.report import Report
+from nixenv.config import load_settings
+from nixlib.cancel import Cancel
+from nixlib.errors import NixError
+from nixlib.progress import EventSink
+from nixlib.settings import Settings
+
+CANCELLED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every verb gets beside its arguments."""
+
+    settings: Settings
+    on_event: EventSink
+    cancel: Cancel
+
+
+class Verb(Protocol):
+    """A module of this package that is named after a verb."""
+
+    def run(self, arguments: argparse.Namespace, context: Context) -> Report:
+        """Do it."""
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run the verb of `arguments`; print its report or its failure; return the exit code."""
+    cancel = Cancel()
+    failure: Failure | None
+    try:
+        with cancelled_by_signals(cancel):
+            report, failure = _run_verb(arguments, cancel), None
+    except KeyboardInterrupt:
+        failure = Failure("Cancelled", "stopped on request", exit_code=CANCELLED)
+    except NixError as error:
+        failure = failure_of(error)
+    except OSError as error:
+        failure = failure_of(error)
+    except Exception as error:  # noqa: BLE001 - the top of this room: a bug must not look like a mistake of the user
+        failure = bug_failure(error, _keep_traceback())
+    return _print_outcome(arguments, report if failure is None else failure)
+
+
+def _run_verb(arguments: argparse.Namespace, cancel: Cancel) -> Report:
+    settings = load_settings({"store": arguments.store} if arguments.store else None)
+    verb = cast(Verb, importlib.import_module(f"nixenv.cli.{arguments.verb}"))
+    with events_to(sys.stderr, is_json=arguments.events, is_quiet=arguments.quiet) as on_event:
+        return verb.run(arguments, Context(settings, on_event, cancel))
+
+
+@contextmanager
+def cancelled_by_signals(cancel: Cancel) -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM set `cancel` and interrupt the main thread once.
+
+    Worker threads look at `cancel`; a wait of the main thread (a resolver's process, a socket) ends by
+    the exception. A second signal ends the process at once: nothing that it could interrupt leaves
+    anything half-made, because files are renamed into place and the store only registers what is whole.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if cancel.is_set():
+            os._exit(CANCELLED)
+        cancel.set()
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _keep_traceback() -> Path | None:
+    """Write the current traceback where a report can quote it; None when nothing can be written."""
+    try:
+        path = load_settings().state_dir / "last-bug.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{sys.argv}\n{traceback.format_exc()}", encoding="utf-8")
+    except (OSError, NixError):
+        return None
+    return path
+
+
+def _print_outcome(arguments: argparse.Namespace, outcome: Report | Failure) -> int:
+    try:
+        if isinstance(outcome, Failure):
+            _print_failure(arguments, outcome)
+        elif arguments.json:
+            _print_json(dict(outcome.result))
+        elif outcome.text and (outcome.is_answer or not arguments.quiet):
+            print(outcome.text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; without this, Python complains again while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return outcome.exit_code
+
+
+def _print_failure(arguments: argparse.Namespace, failure: Failure) -> None:
+    if arguments.json:
+        _print_json({"error": failure.to_json()})
+    if not arguments.events:
+        print(f"nixenv: {failure.render()}", file=sys.stderr)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    print(json.dumps(value, ensure_ascii=False, sort_keys=True))

@@ -1,0 +1,73 @@
+"""Checks of the way to the registry: does it answer, and does it agree what time it is."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from email.utils import parsedate_to_datetime
+
+from nixenv.doctor.finding import Finding, Surroundings
+
+PATIENCE = 10.0
+"""Seconds: a registry that needs longer for one small page is as good as none."""
+
+CLOCK_WARNING = 120.0
+CLOCK_PROBLEM = 24 * 3600.0
+"""Seconds: certificates and `exclude-newer` count in days; two minutes already date files wrongly."""
+
+
+def check_registry(around: Surroundings) -> tuple[Finding, ...]:
+    """Whether the registry answers, and how far this machine's clock is from its `Date` header."""
+    import httpx  # noqa: PLC0415 - a tenth of a second that only this check needs
+
+    if around.index.startswith("file:"):
+        return (Finding("registry", "ok", f"`{around.index}` is on this machine"),)
+    url = f"{around.index.rstrip('/')}/pip/"
+    try:
+        with httpx.Client(
+            timeout=min(PATIENCE, around.settings.timeout), follow_redirects=True
+        ) as client:
+            answer = client.head(url)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return (_silent(around.index, str(error) or type(error).__name__),)
+    clock = _clock_findings(answer.headers.get("Date", ""), time.time())
+    if answer.status_code >= 500 or answer.status_code in (401, 403, 407):  # noqa: PLR2004
+        return (_silent(around.index, f"it answers {answer.status_code}"), *clock)
+    return (Finding("registry", "ok", f"`{around.index}` answers"), *clock)
+
+
+def _silent(index: str, reason: str) -> Finding:
+    return Finding(
+        "registry",
+        "problem",
+        f"the package registry `{index}` does not answer: {reason.lower()}",
+        "environments that are there start without it; nothing new can be resolved or downloaded."
+        " Behind a proxy, set `HTTPS_PROXY`; for a registry of your own, `UV_DEFAULT_INDEX`",
+        f"curl --head {shlex.quote(index.rstrip('/') + '/pip/')}",
+    )
+
+
+def _clock_findings(date: str, now: float) -> tuple[Finding, ...]:
+    try:
+        there = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return ()
+    apart = abs(now - there)
+    if apart < CLOCK_WARNING:
+        return (Finding("clock", "ok", "agrees with the registry's"),)
+    way = "behind" if now < there else "ahead of"
+    return (
+        Finding(
+            "clock",
+            "problem" if apart >= CLOCK_PROBLEM else "warning",
+            f"this machine's clock is {_span(apart)} {way} the registry's",
+            "certificates look invalid to it, and `exclude-newer` cuts at the wrong moment",
+            "sudo timedatectl set-ntp true",
+        ),
+    )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours" if seconds < 2 * 86400 else f"{seconds / 86400:.0f} days"

@@ -1,0 +1,173 @@
+"""Checks of Nix itself: is it there, does it let this user in, does it isolate builds."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+from nixenv.doctor.finding import Finding, Surroundings
+from nixlib.environment import store_uri
+from nixlib.errors import NixError
+
+SOCKET = Path("/nix/var/nix/daemon-socket/socket")
+
+_PLACES = ("/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin")
+
+
+def find_program(name: str, around: Surroundings) -> str | None:
+    """A program of Nix, on PATH or where its installers put it."""
+    home = Path(around.environ.get("HOME", "/")) / ".nix-profile/bin"
+    path = os.pathsep.join((around.environ.get("PATH", os.defpath), *_PLACES, str(home)))
+    return shutil.which(name, path=path)
+
+
+def check_nix(around: Surroundings) -> tuple[Finding, ...]:
+    """Whether there is a Nix, and which."""
+    program = find_program("nix-daemon", around)
+    if program is None:
+        return (
+            Finding(
+                "nix",
+                "problem",
+                "there is no Nix on this machine",
+                "environments are store objects, and only Nix keeps a store",
+                _install_command(around),
+            ),
+        )
+    answer = subprocess.run(  # noqa: PLW1510
+        [program, "--version"], capture_output=True, text=True, timeout=20
+    )
+    version = answer.stdout.strip().rpartition(" ")[2]
+    if answer.returncode or not version:
+        why = (answer.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        return (Finding("nix", "problem", f"`{program}` does not run: {why}", "", _install_command(around)),)
+    return (Finding("nix", "ok", f"Nix {version}, `{program}`"),)
+
+
+def _install_command(around: Surroundings) -> str:
+    if shutil.which("apt-get", path=around.environ.get("PATH", os.defpath)):
+        return "sudo apt-get install nix-bin"
+    return "curl -L https://nixos.org/nix/install | sh -s -- --daemon"
+
+
+def check_daemon(around: Surroundings) -> tuple[Finding, ...]:
+    """Whether this user may talk to the daemon, where there is one and the settings mean it."""
+    uri = store_uri(around.settings)
+    if uri.startswith("/") or uri.startswith("local"):
+        return (Finding("daemon", "ok", f"not needed: the store is the folder `{uri}`"),)
+    path = Path(uri.removeprefix("unix://")) if uri.startswith("unix://") else _socket_path(around)
+    refusal = _connect(path)
+    if refusal is None:
+        return (Finding("daemon", "ok", f"answers at `{path}`"),)
+    if isinstance(refusal, PermissionError):
+        return (_closed_socket(path, around),)
+    if isinstance(refusal, FileNotFoundError) and os.access("/nix/var/nix/db", os.W_OK):
+        return (Finding("daemon", "ok", "none runs, and this user may write the store itself"),)
+    found = "is not there" if isinstance(refusal, FileNotFoundError) else "is there, but nobody answers"
+    return (
+        Finding(
+            "daemon",
+            "problem",
+            f"the Nix daemon's socket `{path}` {found}",
+            "a user who may not write the store needs the daemon, or a store in a folder of their own:"
+            " `NIXENV_STORE=$HOME/.local/share/nixenv/store`",
+            "sudo systemctl start nix-daemon.socket",
+        ),
+    )
+
+
+def _socket_path(around: Surroundings) -> Path:
+    return Path(around.environ.get("NIX_DAEMON_SOCKET_PATH") or SOCKET)
+
+
+def _connect(path: Path) -> OSError | None:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        try:
+            connection.connect(str(path))
+        except OSError as error:
+            return error
+    return None
+
+
+def _closed_socket(path: Path, around: Surroundings) -> Finding:
+    group = _group_of(path)
+    return Finding(
+        "daemon",
+        "problem",
+        f"user `{around.user}` may not open the Nix daemon's socket `{path}`",
+        f"it is for the group `{group}`; a new group counts from the next log-in on"
+        " (and for a Jupyter server from its next start)",
+        f"sudo usermod --append --groups {group} {around.user}",
+    )
+
+
+def _group_of(path: Path) -> str:
+    """The group that may pass: the closed folder's on the way to the socket, else the socket's own."""
+    for place in (path, *path.parents):
+        try:
+            status = place.stat()
+        except OSError:
+            continue
+        try:
+            return grp.getgrgid(status.st_gid).gr_name
+        except KeyError:
+            return str(status.st_gid)
+    return "nix-users"
+
+
+def check_store(around: Surroundings) -> tuple[Finding, ...]:
+    """Whether the store answers when it is really asked."""
+    from nixlib.store import open_store  # noqa: PLC0415 - only this check talks to it
+
+    try:
+        with open_store(around.settings.store, connections=1) as store:
+            store.query_valid_paths(())
+    except NixError as error:
+        why = "; ".join(error.details)
+        return (Finding("store", "problem", error.summary, why, error.hint),)
+    shown = store_uri(around.settings) or store.store_dir
+    return (Finding("store", "ok", f"`{shown}` answers"),)
+
+
+def check_sandbox(around: Surroundings) -> tuple[Finding, ...]:
+    """Whether Nix builds in isolation; wheels need no build, so this can only warn."""
+    value = _setting("sandbox", around)
+    if value is None:
+        return (Finding("sandbox", "ok", "unknown: this Nix does not show its settings"),)
+    if value in ("true", "relaxed"):
+        return (Finding("sandbox", "ok", f"`sandbox = {value}`"),)
+    return (
+        Finding(
+            "sandbox",
+            "warning",
+            f"`sandbox = {value}` in Nix's settings",
+            "nothing is built for wheels; whatever must be built from source would see this machine",
+            "echo 'sandbox = true' | sudo tee -a /etc/nix/nix.conf",
+        ),
+    )
+
+
+def _setting(name: str, around: Surroundings) -> str | None:
+    program = find_program("nix", around)
+    if program is None:
+        return None
+    enable = ("--extra-experimental-features", "nix-command")
+    # `config show` is `show-config` since Nix 2.19; the old name goes away in some forks.
+    for words in (("config", "show"), ("show-config",)):
+        answer = subprocess.run(  # noqa: PLW1510
+            [program, *enable, *words],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=dict(around.environ),
+        )
+        for line in answer.stdout.splitlines():
+            key, _, value = line.partition(" = ")
+            if key == name:
+                return value.strip()
+    return None

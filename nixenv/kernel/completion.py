@@ -1,0 +1,65 @@
+"""Tab completion after `%nixenv`: verbs, options, and for `remove` what the notebook asks for."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from .verbs import VERBS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# PEP 508: a name begins and ends with a letter or digit.
+NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+# Larger documents are not read for the sake of a completion.
+READ_AT_MOST = 64 << 20
+
+
+def complete(text_until_cursor: str, required: list[str]) -> list[str]:
+    """Words that may follow (pure).
+
+    Args:
+        text_until_cursor: The line so far, from `%nixenv` on.
+        required: Names of the packages that the notebook asks for.
+    """
+    words = text_until_cursor.split()
+    finished = words[1:] if text_until_cursor[-1:].isspace() else words[1:-1]
+    if not finished:
+        return list(VERBS)
+    verb = VERBS.get(finished[0])
+    if verb is None:
+        return []
+    options = [name for name in verb.options if name not in finished]
+    names = required if verb.name == "remove" or finished[-1] in ("--why", "--upgrade") else []
+    return [*(name for name in names if name not in finished), *options]
+
+
+def required_names(document: str) -> list[str]:
+    """Names of the requirements in a notebook or mailbox; none when it cannot be read."""
+    try:
+        with open(document, "rb") as stream:
+            text = stream.read(READ_AT_MOST + 1)
+        value = json.loads(text.decode("utf-8")) if len(text) <= READ_AT_MOST else {}
+    except (OSError, ValueError):
+        return []
+    for key in ("metadata", "nixenv", "requirements"):
+        if key == "metadata" and isinstance(value, dict) and key not in value:
+            continue  # A mailbox has `nixenv` at its top.
+        value = value.get(key) if isinstance(value, dict) else None
+    lines = value if isinstance(value, list) else []
+    found = (NAME.match(line) for line in lines if isinstance(line, str))
+    return [match.group(1) for match in found if match]
+
+
+def completer(shell: Any, event: Any) -> list[str]:
+    """IPython's `complete_command` hook."""
+    from .failure import KernelSideError  # noqa: PLC0415
+    from .session import current_session  # noqa: PLC0415
+
+    try:
+        required = required_names(current_session(shell).document)
+    except KernelSideError:
+        required = []
+    return complete(event.text_until_cursor.lstrip(), required)

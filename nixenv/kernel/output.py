@@ -1,0 +1,185 @@
+"""What the engine answered, as something to read: one page, as text and as HTML (pure)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Iterable, Mapping
+
+    Answer = Mapping[str, Any]
+    Row = "tuple[str, ...]"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A title, a table, verbatim text and remarks; each may be empty.
+
+    Attributes:
+        title: One line; backticks mark names.
+        rows: Cells of a table, without a header; rows may differ in length.
+        verbatim: Lines whose spaces matter, such as a tree.
+        remarks: Lines below, each a sentence; backticks mark names.
+        warnings: Like remarks, but they stand out.
+    """
+
+    title: str = ""
+    rows: tuple[tuple[str, ...], ...] = ()
+    verbatim: str = ""
+    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """The page for a terminal."""
+        lines = [self.title] if self.title else []
+        lines += ["  " + line for line in _columns(self.rows)]
+        lines += self.verbatim.splitlines()
+        lines += ["warning: " + warning for warning in self.warnings]
+        lines += self.remarks
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """The page for a notebook: plain elements only, which every front end's own style suits."""
+        parts = [f"<div><strong>{_marked(self.title)}</strong></div>"] if self.title else []
+        if self.rows:
+            parts.append(f"<table><tbody>{''.join(map(_html_row, self.rows))}</tbody></table>")
+        if self.verbatim:
+            parts.append(f"<pre>{escape(self.verbatim)}</pre>")
+        parts += [f"<div><strong>warning:</strong> {_marked(line)}</div>" for line in self.warnings]
+        parts += [f"<div>{_marked(line)}</div>" for line in self.remarks]
+        return "\n".join(parts)
+
+
+def changes_page(answer: Answer, remarks: Iterable[str]) -> Page:
+    """What `add`, `remove`, `lock` and `sync` did to the packages."""
+    rows = [
+        ("+", str(package["name"]), str(package["version"]))
+        for package in _objects(answer, "added")
+    ]
+    rows += [
+        ("~", str(package["name"]), "{} → {}".format(package["from"], package["to"]))
+        for package in _objects(answer, "changed")
+    ]
+    rows += [
+        ("-", str(package["name"]), str(package["version"]))
+        for package in _objects(answer, "removed")
+    ]
+    held = tuple("held in its own time: " + line for line in _strings(answer, "held"))
+    return Page(
+        title=_counts(answer),
+        rows=tuple(sorted(rows, key=lambda row: row[1])),
+        remarks=(*held, *remarks),
+        warnings=_strings(answer, "warnings"),
+    )
+
+
+def _counts(answer: Answer) -> str:
+    counts = [
+        f"{len(_objects(answer, kind))} {kind}"
+        for kind in ("added", "changed", "removed")
+        if _objects(answer, kind)
+    ]
+    return "packages: " + ", ".join(counts) if counts else "no package changes"
+
+
+def list_page(answer: Answer) -> Page:
+    """Every package; the notebook's own requirements are marked."""
+    rows = tuple(
+        (
+            "*" if package.get("requirement") else " ",
+            str(package.get("name", "")),
+            str(package.get("version", "")),
+            str(package.get("held") or ""),
+        )
+        for package in _objects(answer, "packages")
+    )
+    return Page(
+        title=f"{len(rows)} packages",
+        rows=rows,
+        remarks=("`*` the notebook asks for it by name",)
+        if any(row[0] == "*" for row in rows)
+        else (),
+    )
+
+
+def status_page(answer: Answer, kernel: Mapping[str, str]) -> Page:
+    """What the engine knows about the document, then what this kernel runs in."""
+    rows = [
+        (key.replace("_", " "), _plain(value)) for key, value in answer.items() if _plain(value)
+    ]
+    return Page(
+        title="`{}`".format(kernel["notebook"]),
+        rows=(*rows, *((name, value) for name, value in kernel.items() if name != "notebook")),
+    )
+
+
+def tree_page(answer: Answer) -> Page:
+    """Which package needs which, indented."""
+    if isinstance(answer.get("text"), str):
+        return Page(verbatim=answer["text"].rstrip("\n"))
+    lines: list[str] = []
+    for root in _objects(answer, "tree"):
+        lines += [_package(root), *_branches(root, "")]
+    return Page(verbatim="\n".join(lines))
+
+
+def _branches(package: Answer, indent: str) -> list[str]:
+    lines = []
+    children = _objects(package, "dependencies")
+    for child in children:
+        last = child is children[-1]
+        lines.append(indent + ("└── " if last else "├── ") + _package(child))
+        lines += _branches(child, indent + ("    " if last else "│   "))
+    return lines
+
+
+def _package(package: Answer) -> str:
+    return "{} {}".format(package.get("name", ""), package.get("version", "")).rstrip()
+
+
+def _objects(answer: Answer, key: str) -> list[Answer]:
+    value = answer.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _strings(answer: Answer, key: str) -> tuple[str, ...]:
+    value = answer.get(key)
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
+def _plain(value: object) -> str:
+    """A JSON value as a cell of a table; nested ones lose their brackets."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    return "" if value is None else str(value)
+
+
+def _columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    rows = list(rows)
+    widths: list[int] = []
+    for row in rows:
+        for column, cell in enumerate(row):
+            widths[column : column + 1] = (
+                [max(len(cell), *widths[column : column + 1])]
+                if (column < len(widths))
+                else [len(cell)]
+            )
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
+    ]
+
+
+def _html_row(row: tuple[str, ...]) -> str:
+    return "<tr>{}</tr>".format("".join(f"<td>{escape(cell)}</td>" for cell in row))
+
+
+def _marked(line: str) -> str:
+    """A line as HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(line))

@@ -1,0 +1,113 @@
+"""`%pip`, `%conda`, `%uv` and their like: an environment out of a store is not changed by them.
+
+What asks for a change is answered with the `%nixenv` line that makes it; what only asks is answered by
+the environment's own `pip`, which lists it.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+
+from .failure import KernelSideError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+NAMES = ("pip", "conda", "mamba", "micromamba", "uv")
+CHANGES = {"install": "add", "add": "add", "update": "add", "upgrade": "add",
+           "uninstall": "remove", "remove": "remove"}  # fmt: skip
+# Options of pip, conda and uv whose value is the next word; it is no requirement.
+WITH_VALUE = frozenset(
+    [
+        "-c",
+        "--channel",
+        "-n",
+        "--name",
+        "-p",
+        "--prefix",
+        "-r",
+        "--requirement",
+        "--constraint",
+        "-i",
+        "--index-url",
+        "--extra-index-url",
+        "--index",
+        "--default-index",
+        "-f",
+        "--find-links",
+        "-t",
+        "--target",
+        "--python",
+    ]
+)
+
+
+def redirected(name: str) -> Callable[[str], None]:
+    """The line magic that stands for IPython's own `%<name>`."""
+
+    def magic(line: str) -> None:
+        answer(name, line)
+
+    magic.__name__ = name
+    magic.__doc__ = (
+        f"Usage: %{name} list | freeze | show NAME\n\n"
+        "Asks about this notebook's environment. To change it, use `%nixenv add` and `%nixenv remove`."
+    )
+    return magic
+
+
+def answer(name: str, line: str) -> None:
+    """Run `%<name> <line>`: print what the environment has, or say how it is changed.
+
+    Raises:
+        KernelSideError: The line asks for a change; the hint is the `%nixenv` line for it.
+    """
+    words = shlex.split(line)
+    if words[:1] == ["pip"]:  # `%uv pip install`
+        words = words[1:]
+    verb = CHANGES.get(words[0]) if words else None
+    if verb:
+        raise KernelSideError(
+            "ReadOnlyEnvironmentError",
+            f"`%{name}` cannot change this environment: the notebook's requirements make it",
+            hint=equivalent(verb, words[1:]),
+        )
+    import subprocess  # noqa: PLC0415
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *(words or ["--help"])],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    print(done.stdout.decode("utf-8", "replace"), end="")  # noqa: T201 - the answer
+
+
+def equivalent(verb: str, words: list[str]) -> str:
+    """The `%nixenv` line for the operands of another installer's line; quoted where needed."""
+    operands, rest = [], iter(words)
+    for word in rest:
+        if word in WITH_VALUE:
+            next(rest, None)
+        elif not word.startswith("-"):
+            operands.append(_in_pep_508(word) if verb == "add" else word)
+    return " ".join(["%nixenv", verb, *map(_quoted, operands)]) if operands else f"%nixenv {verb} …"
+
+
+def _in_pep_508(requirement: str) -> str:
+    """Conda's `name=1.5` is PEP 508's `name==1.5.*`."""
+    return re.sub(r"^([A-Za-z0-9._-]+)=([0-9][A-Za-z0-9.]*)$", r"\1==\2.*", requirement)
+
+
+def _quoted(word: str) -> str:
+    return f'"{word}"' if re.search(r"[\s;#$\\]", word) else word
+
+
+def register(shell: Any) -> None:
+    """Put these magics in the place of IPython's."""
+    for name in NAMES:
+        shell.register_magic_function(redirected(name), magic_kind="line", magic_name=name)

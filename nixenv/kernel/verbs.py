@@ -1,0 +1,160 @@
+"""What can be typed after `%nixenv`: the verbs, and a line as a value (pure)."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from dataclasses import dataclass, field
+
+from .failure import KernelSideError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Mapping
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of `%nixenv`.
+
+    Attributes:
+        name: As it is typed; the engine's verb has the same name.
+        usage: What follows it, for messages.
+        summary: What it does, in a few words.
+        options: Option names, each with whether a value must follow.
+        operands: `required`, `none`, or the option that they may follow.
+        changes_environment: Its answer has an environment that the kernel can move into.
+    """
+
+    name: str
+    usage: str
+    summary: str
+    options: Mapping[str, bool] = field(default_factory=dict)
+    operands: str = "none"
+    changes_environment: bool = False
+
+
+VERBS: Mapping[str, Verb] = {
+    verb.name: verb
+    for verb in (
+        Verb("add", "REQUIREMENT …", "add requirements, live where that can be",
+             operands="required", changes_environment=True),
+        Verb("remove", "NAME …", "remove requirements",
+             operands="required", changes_environment=True),
+        Verb("list", "", "every package of the environment"),
+        Verb("tree", "[--why NAME]", "which package needs which", {"--why": True}),
+        Verb("status", "", "what the notebook asks for, and what this kernel runs in"),
+        Verb("lock", "[--upgrade [NAME …]] [--as-of DATE]", "resolve the requirements again",
+             {"--upgrade": False, "--as-of": True}, operands="--upgrade"),
+        Verb("sync", "", "bring the kernel to what the notebook says", changes_environment=True),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line that has been understood: the verb, and what the engine gets after the document."""
+
+    verb: Verb
+    arguments: tuple[str, ...] = ()
+
+
+def parse_line(line: str) -> Command | None:
+    """What `%nixenv <line>` asks for; None for nothing, which asks for help.
+
+    Words are split as a shell does, so a requirement with spaces needs quotes.
+
+    Raises:
+        KernelSideError: Unknown verb or option, or operands missing or too many.
+    """
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise KernelSideError(
+            "UsageError", f"a quote is left open in `%nixenv {line.strip()}`\n  {error}"
+        ) from error
+    if not words or words[0] in ("help", "--help", "-h"):
+        return None
+    return parse_words(words)
+
+
+def parse_words(words: list[str]) -> Command:
+    """A verb and its arguments as a command.
+
+    Raises:
+        KernelSideError: As for `parse_line`.
+    """
+    if words[0] not in VERBS:
+        raise _usage_error(f"`{words[0]}` is not a verb of `%nixenv`", words[0], list(VERBS))
+    verb, rest = VERBS[words[0]], words[1:]
+    for word in rest:
+        if word.startswith("-") and _option(word) not in verb.options:
+            message = f"`%nixenv {verb.name}` has no option `{word}`"
+            raise _usage_error(message, word, list(verb.options))
+    _check_operands(verb, rest, _operands(verb, rest))
+    return Command(verb, tuple(rest))
+
+
+def parse_cell(line: str, cell: str) -> Command:
+    """What `%%nixenv [add|remove]` with one requirement a line asks for.
+
+    A line is taken as it is, so markers and spaces need no quotes. ` #` begins a comment, as in a
+    requirements file.
+
+    Raises:
+        KernelSideError: Another verb, or no requirement in the cell.
+    """
+    words = shlex.split(line) or ["add"]
+    if len(words) > 1 or words[0] not in ("add", "remove"):
+        raise KernelSideError(
+            "UsageError",
+            f"`%%nixenv` takes one requirement a line in the cell, found `{line}` beside it",
+            hint="%%nixenv add",
+        )
+    stripped = (_without_comment(text) for text in cell.splitlines())
+    return parse_words([words[0], *(text for text in stripped if text)])
+
+
+def _without_comment(text: str) -> str:
+    return "" if text.lstrip().startswith("#") else text.split(" #", 1)[0].strip()
+
+
+def _option(word: str) -> str:
+    return word.split("=", 1)[0]
+
+
+def _operands(verb: Verb, rest: list[str]) -> list[str]:
+    """The words that are neither options nor their values."""
+    operands, words = [], iter(rest)
+    for word in words:
+        if verb.options.get(word):
+            value = next(words, "-")
+            if value.startswith("-"):
+                raise _incomplete(verb, f"`{word}` needs a value")
+        elif not word.startswith("-"):
+            operands.append(word)
+    return operands
+
+
+def _check_operands(verb: Verb, rest: list[str], operands: list[str]) -> None:
+    if verb.operands == "required" and not operands:
+        raise _incomplete(verb, f"`%nixenv {verb.name}` needs to be told what to {verb.name}")
+    unwanted = verb.operands == "none" or (
+        verb.operands.startswith("-") and verb.operands not in rest
+    )
+    if unwanted and operands:
+        message = f"`%nixenv {verb.name}` does not understand `{operands[0]}`"
+        raise _incomplete(verb, message)
+
+
+def _incomplete(verb: Verb, message: str) -> KernelSideError:
+    return KernelSideError("UsageError", message, hint=f"%nixenv {verb.name} {verb.usage}".rstrip())
+
+
+def _usage_error(message: str, found: str, known: list[str]) -> KernelSideError:
+    near = difflib.get_close_matches(found, known, n=1)
+    choice = ", ".join(f"`{name}`" for name in known)
+    details = f"\n  it has {choice}" if known else ""
+    return KernelSideError(
+        "UsageError", message + details, hint=f"did you mean `{near[0]}`?" if near else ""
+    )

@@ -1,0 +1,155 @@
+"""What went wrong with Nix, said so that its user can act: evidence in, one of our errors out.
+
+Nix reports most trouble as English text, so this is the only place that looks into such text. What it
+does not know it passes on as evidence under a first line of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import re
+from typing import TYPE_CHECKING
+
+from nixlib.errors import DaemonRefusedError, DaemonUnavailableError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nixlib.daemon.protocol import Failure
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LOG_TAIL = 20
+_SOCKET_GROUP = "nix-users"
+
+
+def current_user() -> str:
+    """The user whose rights count, by name where the system knows one."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def operation_failed(action: str, failure: Failure) -> StoreError:
+    """The daemon answered, and the answer was an error.
+
+    Args:
+        action: What was being done, such as "add `numpy`".
+        failure: The daemon's own words.
+    """
+    text = _ANSI.sub("", failure.text).removeprefix("error: ").strip()
+    details = (*text.splitlines(), *(_ANSI.sub("", trace) for trace in failure.traces))
+    if "No space left on device" in text or "disk is full" in text:
+        return StoreError(
+            f"cannot {action}: the disk of the Nix store is full",
+            details=details,
+            hint="`nix-store --gc` deletes what nothing needs",
+            reason="full",
+        )
+    if "Read-only file system" in text:
+        return StoreError(
+            f"cannot {action}: the Nix store is on a read-only disk", details=details, reason="read-only"
+        )
+    if "is not allowed to connect" in text:
+        return not_allowed(details)
+    if "Permission denied" in text:
+        return DaemonRefusedError(
+            f"cannot {action}: user `{current_user()}` may not write the Nix store",
+            details=details,
+            user=current_user(),
+            setting="permissions",
+        )
+    return StoreError(f"cannot {action}: Nix reports an error", details=details, reason="nix")
+
+
+def not_allowed(details: Sequence[str]) -> DaemonRefusedError:
+    """The daemon's own configuration shuts this user out."""
+    user = current_user()
+    return DaemonRefusedError(
+        f"the Nix daemon refused the connection: user `{user}` is not in `allowed-users`",
+        details=tuple(details),
+        hint=f"an administrator can add `{user}` to `allowed-users` in `/etc/nix/nix.conf`",
+        user=user,
+        setting="allowed-users",
+    )
+
+
+def socket_failed(path: str, error: OSError) -> StoreError:
+    """A daemon's socket could not be connected to."""
+    detail = f"socket `{path}`: {error.strerror or error}"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        user = current_user()
+        return DaemonRefusedError(
+            f"user `{user}` may not use the Nix daemon's socket",
+            details=(detail, f"on Debian and Ubuntu it is open to the group `{_SOCKET_GROUP}`"),
+            hint=f"`sudo usermod -aG {_SOCKET_GROUP} {user}`, then log in again",
+            user=user,
+            setting=_SOCKET_GROUP,
+        )
+    return DaemonUnavailableError("no Nix daemon answers", details=(detail,), tried=(path,))
+
+
+def closed_at_once(where: str, log: str) -> StoreError:
+    """The other end hung up before it had said who it is."""
+    details = (where, *tail(log))
+    if "is not allowed to connect" in log:
+        return not_allowed(details)
+    lowered = log.lower()
+    if "read-only file system" in lowered:
+        return StoreError(
+            "cannot open the Nix store: it is on a read-only disk", details=details, reason="read-only"
+        )
+    if "no space left" in lowered or "disk is full" in lowered:
+        return StoreError(
+            "cannot open the Nix store: its disk is full",
+            details=details,
+            hint="`nix-store --gc` deletes what nothing needs",
+            reason="full",
+        )
+    if "permission denied" in lowered:
+        return DaemonRefusedError(
+            f"user `{current_user()}` may not open the Nix store",
+            details=details,
+            user=current_user(),
+            setting="permissions",
+        )
+    if log.strip():
+        return DaemonUnavailableError("Nix could not open its store", details=details, tried=(where,))
+    # A daemon says nothing to whom it does not allow in: it logs, and hangs up.
+    return DaemonRefusedError(
+        f"the Nix daemon hung up on user `{current_user()}`",
+        details=(*details, "most often the user is not in `allowed-users` of `/etc/nix/nix.conf`"),
+        user=current_user(),
+        setting="allowed-users",
+    )
+
+
+def went_away(action: str, where: str, log: str) -> DaemonUnavailableError:
+    """The line broke in the middle of an operation."""
+    return DaemonUnavailableError(
+        f"cannot {action}: the Nix daemon went away", details=(where, *tail(log)), tried=(where,)
+    )
+
+
+def silent(action: str, where: str, seconds: float) -> DaemonUnavailableError:
+    """Nothing came over the line for too long."""
+    return DaemonUnavailableError(
+        f"cannot {action}: the Nix daemon was silent for {seconds:g} s", details=(where,), tried=(where,)
+    )
+
+
+def nix_missing(program: str, tried: Sequence[str]) -> DaemonUnavailableError:
+    """There is neither a daemon nor a Nix to start one of our own."""
+    return DaemonUnavailableError(
+        "there is no Nix on this machine",
+        details=(f"`{program}` is not on PATH", *tried),
+        hint="`apt-get install nix-bin` on Debian and Ubuntu; https://nixos.org/download elsewhere",
+        tried=tuple(tried),
+    )
+
+
+def tail(log: str) -> tuple[str, ...]:
+    """The last lines of another program's output, as evidence."""
+    return tuple(_ANSI.sub("", log).strip().splitlines()[-_LOG_TAIL:])

@@ -1,0 +1,168 @@
+"""The way through the house: spec → lock → plan → environment, each step called once, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nixlib.cancel import Cancel
+from nixlib.environment import Environment, environment_link, find_environment
+from nixlib.lock import Lock, LockedPackage, check_fresh
+from nixlib.platforms import current_system, host_glibc
+from nixlib.progress import EventSink, Phase, ignore
+from nixlib.settings import Settings
+from nixlib.spec import Spec
+
+KERNEL = ("ipykernel",)
+
+Upgrade = frozenset[str] | Literal["all"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build gives: the environment, and the lock with what is now known of its store objects."""
+
+    environment: Environment
+    lock: Lock
+
+
+def lock_spec(
+    spec: Spec,
+    previous: Lock | None,
+    *,
+    settings: Settings,
+    notebook: str = "",
+    upgrade: Upgrade = frozenset(),
+    as_of: str | None = None,
+    on_event: EventSink = ignore,
+    cancel: Cancel | None = None,
+) -> Lock:
+    """Resolve a spec.
+
+    Args:
+        spec: What is asked for.
+        previous: The lock so far; its versions are kept wherever they still fit.
+        settings: Where things are.
+        notebook: Its name, for messages.
+        upgrade: Normalised names that may move, or `all`.
+        as_of: A date that takes the place of the spec's `exclude-newer` for this once.
+        on_event: Told what happens.
+        cancel: Stops it.
+
+    Raises:
+        ResolutionError: Nothing fits.
+        InterpreterError: The Python that is asked for cannot be had.
+        NetworkError: A registry did not answer.
+        RealisationCancelledError: Somebody stopped it.
+    """
+    from nixlib.interpreter import lock_interpreter  # noqa: PLC0415 - a cache hit must not load it
+    from nixlib.resolvers.base import Request  # noqa: PLC0415
+    from nixlib.resolvers.pypi import resolve_pypi  # noqa: PLC0415
+
+    cancel = cancel or Cancel()
+    on_event(Phase("resolve"))
+    kept = () if upgrade == "all" or previous is None else previous.packages
+    interpreter = lock_interpreter(
+        spec.python,
+        spec.interpreter,
+        spec.systems,
+        previous=previous.interpreter if previous and upgrade != "all" else None,
+        settings=settings,
+        cancel=cancel,
+    )
+    resolution = resolve_pypi(
+        Request(
+            requirements=spec.requirements,
+            kernel=KERNEL,
+            python=interpreter.version,
+            systems=spec.systems,
+            indexes=spec.indexes,
+            exclude_newer=as_of or spec.exclude_newer,
+            era=spec.era,
+            preferences=_preferences(kept, upgrade),
+            notebook=notebook,
+        ),
+        settings=settings,
+        on_event=on_event,
+        cancel=cancel,
+    )
+    dated = (f"resolved as of {as_of}",) if as_of else ()
+    lock = Lock(
+        spec=spec.digest,
+        interpreter=interpreter,
+        packages=tuple(sorted(resolution.packages)),
+        systems=resolution.systems,
+        notes=(*dated, *resolution.notes),
+    )
+    return lock.with_hints(previous.hints if previous else {})
+
+
+def _preferences(kept: tuple[LockedPackage, ...], upgrade: Upgrade) -> Mapping[str, LockedPackage]:
+    return {package.name: package for package in kept if package.name not in upgrade}
+
+
+def build(
+    spec: Spec,
+    lock: Lock,
+    *,
+    settings: Settings,
+    notebook: str = "",
+    on_event: EventSink = ignore,
+    cancel: Cancel | None = None,
+) -> Built:
+    """Make the environment of `lock` valid and rooted; at once when it is there already.
+
+    Raises:
+        LockStaleError: The lock answers another spec.
+        PlanError: The lock has nothing for this machine.
+        StoreError: The store did not do its part.
+        NetworkError: A file could not be had.
+        HashMismatchError: A file is not the one that the lock names.
+        CollisionError: Two packages bring the same path.
+        RealisationCancelledError: Somebody stopped it.
+    """
+    check_fresh(lock, spec, notebook=notebook)
+    found = find_environment(lock, settings)
+    if found:
+        on_event(Phase("ready"))
+        return Built(found, lock)
+    return _realise(spec, lock, settings, notebook, on_event, cancel or Cancel())
+
+
+def _realise(
+    spec: Spec, lock: Lock, settings: Settings, notebook: str, on_event: EventSink, cancel: Cancel
+) -> Built:
+    from nixlib.ledger import Ledger  # noqa: PLC0415 - a cache hit must not load it
+    from nixlib.plan import plan  # noqa: PLC0415
+    from nixlib.realise import realise  # noqa: PLC0415
+    from nixlib.store import open_store  # noqa: PLC0415
+
+    on_event(Phase("plan"))
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(settings.state_dir / "ledger.sqlite"))
+        wanted = plan(
+            lock,
+            spec,
+            system=current_system(),
+            glibc=host_glibc(),
+            trusted={**_trusted_hints(lock, settings, notebook), **ledger.known(lock)},
+        )
+        store = stack.enter_context(open_store(settings.store, connections=settings.connections))
+        realised = realise(
+            wanted, store, ledger=ledger, settings=settings, on_event=on_event, cancel=cancel
+        )
+        link = store.add_root(environment_link(lock, settings), realised.path)
+        on_event(Phase("ready"))
+        environment = Environment(link.readlink(), realised.warnings)
+        return Built(environment, lock.with_hints(realised.hints))
+
+
+def _trusted_hints(lock: Lock, settings: Settings, notebook: str) -> Mapping[str, str]:
+    """The lock's own hints, where the user said that this notebook may be believed."""
+    path = Path(notebook).resolve()
+    folders = (Path(folder).expanduser().resolve() for folder in settings.trusted_notebooks)
+    trusted = bool(notebook) and any(path.is_relative_to(folder) for folder in folders)
+    return lock.hints if trusted else {}

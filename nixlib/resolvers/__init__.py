@@ -1,0 +1,1 @@
+"""Resolvers: from what a notebook asks for to exactly what it gets. One file per ecosystem."""

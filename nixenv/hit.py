@@ -45,6 +45,11 @@ class Hit:
         """The interpreter to start."""
         return self.environment / "bin" / "python"
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What the kernel's process must inherit."""
+        return () if self.hold is None else (self.hold,)
+
     def release(self) -> None:
         """Close this process's share of the hold."""
         if self.hold is not None:

@@ -174,14 +174,13 @@ def lock_path(toml: Path) -> Path:
 
 
 def _parse_toml(path: Path, text: str) -> dict[str, Any]:
-    try:
-        import tomllib  # noqa: PLC0415 - only documents of this kind pay for it
-    except ModuleNotFoundError:
-        import tomli as tomllib  # type: ignore[no-redef]  # noqa: PLC0415
+    # tomlkit, because Python 3.10 has no tomllib and writing needs it anyway.
+    import tomlkit  # noqa: PLC0415 - only documents of this kind pay for it
+    import tomlkit.exceptions  # noqa: PLC0415
 
     try:
-        spec = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        spec = tomlkit.parse(text).unwrap()
+    except tomlkit.exceptions.TOMLKitError as error:
         raise MetadataError(
             f"`{path.name}` is not TOML: {str(error)[:1].lower()}{str(error)[1:]}",
             notebook=str(path),

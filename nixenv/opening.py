@@ -30,39 +30,38 @@ def engine_process_env(inherited: Mapping[str, str], traits: Mapping[str, Any]) 
 
 
 async def open_environment(
-    path: Path, *, user: Path | None, process_env: Mapping[str, str], on_event: EventSink
+    document: Document, *, user: Path | None, process_env: Mapping[str, str], on_event: EventSink
 ) -> Hit:
-    """The environment of the document at `path`, built first if it is not there.
+    """The environment of `document`, built first if it is not there.
 
     Args:
-        path: A notebook, a mailbox or a `nixenv.toml`.
+        document: A notebook, a mailbox or a `nixenv.toml`.
         user: The notebook that `nixenv gc` shall see as the environment's user; None when it has no
             file of its own.
         process_env: The engine's variables, which are this call's settings too.
         on_event: Told what a build does.
 
     Raises:
-        MetadataError: The document cannot be read, or asks for nothing.
+        MetadataError: The document asks for nothing.
         SpecError: What it asks for is not a spec.
         LockError: Its lock is damaged, too new or stale.
         EngineError: The environment could not be made.
     """
     settings = load_settings(environ=process_env)
-    document = await read_document_async(path)
     wanted = _wanted(document)
     if hit := wanted.lock and find_hit(wanted.lock, settings, user):
         return hit
     await _build(document, wanted, settings, process_env, on_event)
     if wanted.lock is None:
         # The engine has put the lock that it made into the document.
-        wanted = _wanted(await read_document_async(path))
+        wanted = _wanted(await read_document_async(document.path))
     if hit := wanted.lock and find_hit(wanted.lock, settings, user):
         return hit
     raise EngineError(
         f"the environment of `{document.name}` was built and is not there",
         details=(f"looked in `{settings.environments_dir}`",),
         hint="`nixenv doctor`",
-        notebook=str(path),
+        notebook=str(document.path),
     )
 
 

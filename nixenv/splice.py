@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from json.decoder import scanstring
 from typing import Any
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -54,7 +53,7 @@ def members(text: str, start: int = 0) -> tuple[Member, ...]:
 
 def _member(text: str, position: int) -> Member:
     _expect(text, position, '"')
-    key, after = scanstring(text, position + 1)
+    key, after = _DECODER.raw_decode(text, position)
     colon = _skip(text, after)
     _expect(text, colon, ":")
     start = _skip(text, colon + 1)

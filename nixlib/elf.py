@@ -14,6 +14,9 @@ from mmap import mmap
 
 MAGIC = b"\x7fELF"
 
+# e_ident[EI_CLASS] and e_ident[EI_DATA] of the header.
+_WIDE = {1: False, 2: True}
+_ORDER = {1: "<", 2: ">"}
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = (
     0,
@@ -59,9 +62,9 @@ def read_elf(data: bytes | mmap | memoryview) -> Elf | None:
 
 
 def _read(data: bytes | mmap | memoryview) -> Elf | None:
-    if bytes(data[:4]) != MAGIC or data[4] not in (1, 2) or data[5] not in (1, 2):
+    if bytes(data[:4]) != MAGIC or data[4] not in _WIDE or data[5] not in _ORDER:
         return None
-    wide, order = data[4] == 2, "<" if data[5] == 1 else ">"
+    wide, order = _WIDE[data[4]], _ORDER[data[5]]
     segments = list(_segments(data, order, wide=wide))
     dynamic = next((s for s in segments if s[0] == _PT_DYNAMIC), None)
     if dynamic is None:

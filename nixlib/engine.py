@@ -10,7 +10,7 @@ from typing import Literal
 
 from nixlib.cancel import Cancel
 from nixlib.environment import Environment, environment_link, find_environment
-from nixlib.lock import Lock, LockedPackage, check_fresh
+from nixlib.lock import Lock, check_fresh
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import EventSink, Phase, ignore
 from nixlib.settings import Settings
@@ -64,13 +64,13 @@ def lock_spec(
 
     cancel = cancel or Cancel()
     on_event(Phase("resolve"))
-    kept = () if upgrade == "all" or previous is None else previous.packages
     interpreter = lock_interpreter(
         spec.python,
         spec.interpreter,
         spec.systems,
         previous=previous.interpreter if previous and upgrade != "all" else None,
         settings=settings,
+        on_event=on_event,
         cancel=cancel,
     )
     resolution = resolve_pypi(
@@ -82,7 +82,8 @@ def lock_spec(
             indexes=spec.indexes,
             exclude_newer=as_of or spec.exclude_newer,
             era=spec.era,
-            preferences=_preferences(kept, upgrade),
+            preferences={p.name: p.version for p in previous.packages} if previous else {},
+            upgrade=upgrade,
             notebook=notebook,
         ),
         settings=settings,
@@ -98,10 +99,6 @@ def lock_spec(
         notes=(*dated, *resolution.notes),
     )
     return lock.with_hints(previous.hints if previous else {})
-
-
-def _preferences(kept: tuple[LockedPackage, ...], upgrade: Upgrade) -> Mapping[str, LockedPackage]:
-    return {package.name: package for package in kept if package.name not in upgrade}
 
 
 def build(

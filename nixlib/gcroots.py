@@ -42,7 +42,7 @@ def direct_root(state_dir: Path, user: str, link: Path) -> Path:
     return state_dir / "gcroots" / "per-user" / user / f"{_PREFIX}{mark}"
 
 
-def add_root(  # noqa: PLR0913
+def add_root(
     link: Path,
     *,
     physical: Path,

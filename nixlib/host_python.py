@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from nixlib.host_memory import HostMemory
 from nixlib.platforms import python_version_key
 from nixlib.runpath import is_elf
 
@@ -67,21 +68,31 @@ class HostPython:
     platlibdir: str = "lib"
 
 
-def find_hosts(process_env: Mapping[str, str] | None = None) -> list[HostPython]:
-    """Every CPython of this machine that can be copied, newest first; 20 ms for each.
+def find_hosts(
+    process_env: Mapping[str, str] | None = None, *, memory: HostMemory | None = None
+) -> list[HostPython]:
+    """Every CPython of this machine that can be copied, newest first.
+
+    Costs the start of each, some 40 ms, and next to nothing for those that `memory` knows.
 
     Args:
         process_env: The variables to look by (PATH, HOME, PYENV_ROOT, CONDA_EXE …); None for ours.
+        memory: What was found out before.
     """
     process_env = os.environ if process_env is None else process_env
-    found: dict[Path, HostPython] = {}
+    hosts: list[HostPython] = []
+    learnt: dict[str, dict[str, Any]] = {}
     for executable in _programs(process_env):
-        if executable not in found:
-            host = read_host(executable)
-            if host is not None:
-                found[executable] = host
-    # Of two with one version, the one that PATH shows first comes first.
-    return sorted(found.values(), key=lambda host: python_version_key(host.version), reverse=True)
+        key = _identity(executable)
+        facts = memory.recall(key) if memory else None
+        if facts is None:
+            facts = learnt[key] = _ask(executable)
+        host = _host(executable, facts)
+        hosts += [host] if host else []
+    if memory:
+        memory.keep(learnt)
+    # The sort is stable: of two with one version, the one that PATH shows first comes first.
+    return sorted(hosts, key=lambda host: python_version_key(host.version), reverse=True)
 
 
 def read_host(executable: Path) -> HostPython | None:
@@ -89,6 +100,16 @@ def read_host(executable: Path) -> HostPython | None:
 
     PyPy, 32-bit, debug and free-threaded builds are none: no wheel tags of ours fit them.
     """
+    return _host(executable, _ask(executable))
+
+
+def _identity(executable: Path) -> str:
+    status = executable.stat()
+    return f"{executable} {status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+def _ask(executable: Path) -> dict[str, Any]:
+    """What a Python tells of itself; empty when it does not start."""
     try:
         answer = subprocess.run(
             [executable, "-E", "-s", "-S", "-c", _QUESTION],
@@ -96,12 +117,12 @@ def read_host(executable: Path) -> HostPython | None:
         )
         facts = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
-        return None
-    return _host(executable, facts)
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _host(executable: Path, facts: Mapping[str, Any]) -> HostPython | None:
-    if facts["implementation"] != "CPython" or python_version_key(facts["version"])[:2] < _OLDEST:
+    if facts.get("implementation") != "CPython" or python_version_key(facts["version"])[:2] < _OLDEST:
         return None
     if facts["flags"] or facts["free_threaded"] or facts["bits"] != 64:  # noqa: PLR2004
         return None

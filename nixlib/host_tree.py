@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,7 @@ def host_tree(host: HostPython, *, scratch: Path | None = None) -> HostCopy:
             details=(f"`{host.executable}`", f"{error.strerror}: `{error.filename}`"),
         ) from error
     program = f"bin/python{minor}"
+    nodes |= _library_links(host, binaries.files)
     for path, data in binaries.files.items():
         nodes[path] = Regular.of(data, executable=path == program or _is_executable(nodes.get(path)))
     nodes |= {"bin/python3": Symlink(f"python{minor}"), "bin/python": Symlink(f"python{minor}")}
@@ -167,6 +168,12 @@ def _mover(host: HostPython) -> Callable[[str], str]:
         return folder
 
     return find
+
+
+def _library_links(host: HostPython, files: Mapping[str, bytes]) -> dict[str, Node]:
+    """`libpython3.X.so`, for those who link to it or embed it."""
+    name = f"libpython{minor_of(host.version)}.so"
+    return {f"lib/{name}": Symlink(f"{name}.1.0")} if f"lib/{name}.1.0" in files else {}
 
 
 def _spare(host: HostPython) -> list[Path]:

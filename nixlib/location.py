@@ -63,9 +63,20 @@ def locate(uri: str | None, env: Mapping[str, str]) -> Location:
         return Location("socket", store_dir, physical, state, socket, text)
     raise StoreError(
         f"`{text}` is not a store that environments can be made in",
-        details=("known are `auto`, `daemon`, `unix:///SOCKET`, `local?root=/DIR` and a directory",),
+        details=(
+            "known are `auto`, `daemon`, `unix:///SOCKET`, `local?root=/DIR` and a directory",
+        ),
         reason="uri",
     )
+
+
+def own_store(env: Mapping[str, str]) -> Location:
+    """A chroot store in this user's home: the way in without root, daemon or namespaces.
+
+    The same place where Nix 2.10 and newer look in the same case, so that both see one store.
+    """
+    data = env.get("XDG_DATA_HOME") or f"{env.get('HOME') or '~'}/.local/share"
+    return locate(str(Path(data).expanduser() / "nix" / "root"), env)
 
 
 def _directories(

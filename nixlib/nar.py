@@ -166,7 +166,9 @@ def parse_buffer(buffer: memoryview) -> Node:
     node = reader.node(0)
     reader.expect(_CLOSE)
     if reader.offset != len(buffer):
-        raise NarError(f"{len(buffer) - reader.offset} bytes after the end of a NAR", offset=reader.offset)
+        raise NarError(
+            f"{len(buffer) - reader.offset} bytes after the end of a NAR", offset=reader.offset
+        )
     return node
 
 

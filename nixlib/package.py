@@ -11,18 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 from nixlib.errors import StoreError
-from nixlib.tree import Directory, Regular, Symlink
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from nixlib.storepath import StorePath
-    from nixlib.tree import Node
+from nixlib.storepath import StorePath
+from nixlib.tree import Directory, Node, Regular, Symlink
 
 __all__ = [
     "FACTS_NAME",
@@ -141,41 +137,38 @@ class StoreListing:
 
     root: Path
 
-    def _at(self, path: str) -> str:
-        return f"{self.root}/{path}" if path else str(self.root)
-
     def kind(self, path: str) -> Kind | None:
-        """One `lstat` at most two; see `Listing`."""
-        full = self._at(path)
-        if os.path.islink(full):
+        """One or two `lstat`; see `Listing`."""
+        full = self.root / path
+        if full.is_symlink():
             return "link"
-        if os.path.isdir(full):
+        if full.is_dir():
             return "dir"
-        return "file" if os.path.exists(full) else None
+        return "file" if full.exists() else None
 
     def children(self, path: str) -> Mapping[str, Kind]:
         """One directory read: the types come with the names, so nothing is statted."""
         try:
-            with os.scandir(self._at(path)) as entries:
+            # Not through pathlib, which would cost as much again: this is called for every package.
+            with os.scandir(f"{self.root}/{path}") as entries:
                 return {entry.name: _kind_of(entry) for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
             return {}
 
     def digest(self, path: str) -> str:
         """Reads the whole file; see `Listing`."""
-        full = self._at(path)
-        if os.path.islink(full):
-            return hashlib.sha256(b"->" + os.fsencode(os.readlink(full))).hexdigest()
-        with open(full, "rb") as file:
-            digest = hashlib.sha256()
+        full = self.root / path
+        if full.is_symlink():
+            return hashlib.sha256(b"->" + os.fsencode(full.readlink())).hexdigest()
+        digest = hashlib.sha256()
+        with full.open("rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         return digest.hexdigest()
 
     def read(self, path: str) -> bytes:
         """See `Listing`."""
-        with open(self._at(path), "rb") as file:
-            return file.read()
+        return (self.root / path).read_bytes()
 
 
 def _kind_of(entry: os.DirEntry[str]) -> Kind:

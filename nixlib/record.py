@@ -50,7 +50,7 @@ def parse_record(data: bytes) -> Iterator[Row]:
 
 
 def write_record(rows: Iterable[Row]) -> bytes:
-    """A RECORD with its rows sorted by path, as UTF-8 CSV with `\\n` line ends."""
+    """A RECORD with its rows sorted by path, as UTF-8 CSV with Unix line ends."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows(
@@ -83,9 +83,7 @@ def disagreements(claimed: Mapping[str, Row], actual: Mapping[str, Row]) -> list
     Returns:
         Pairs of a path and what is wrong with it, sorted by path.
     """
-    wrong = {
-        path: "it is in RECORD and not in the wheel" for path in claimed.keys() - actual.keys()
-    }
+    wrong = dict.fromkeys(claimed.keys() - actual.keys(), "it is in RECORD and not in the wheel")
     for path, row in actual.items():
         why = _difference(claimed.get(path), row)
         if why:
@@ -96,16 +94,13 @@ def disagreements(claimed: Mapping[str, Row], actual: Mapping[str, Row]) -> list
 def _difference(claimed: Row | None, actual: Row) -> str:
     if claimed is None:
         return "it is not in RECORD"
-    if claimed.digest == actual.digest:
-        if claimed.size in ("", actual.size):
-            return ""
-        return f"RECORD says {claimed.size} bytes, it has {actual.size}"
-    algorithm, _, _ = claimed.digest.partition("=")
-    if not claimed.digest:
-        return "RECORD has no hash of it"
-    if algorithm not in _ALGORITHMS:
-        return f"RECORD has a hash of it by `{algorithm}` only"
     # Some tools kept the padding that PEP 427 leaves out; the hash is the same.
     if claimed.digest.rstrip("=") == actual.digest:
-        return ""
+        same_size = claimed.size in ("", actual.size)
+        return "" if same_size else f"RECORD says {claimed.size} bytes, it has {actual.size}"
+    if not claimed.digest:
+        return "RECORD has no hash of it"
+    algorithm = claimed.digest.partition("=")[0]
+    if algorithm not in _ALGORITHMS:
+        return f"RECORD has a hash of it by `{algorithm}` only"
     return f"RECORD says `{claimed.digest}`, it is `{actual.digest}`"

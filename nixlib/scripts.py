@@ -31,7 +31,7 @@ _POLYGLOT = f"""#!/bin/sh
 # (`argparse(description=__doc__)`), stand before its `from __future__`, and move its coding line out of
 # the first two. So only line 1 changes, and `env -S` (GNU coreutils 8.30, of the same year as the glibc
 # 2.28 that we ask wheels for; macOS has it) gets the whole of it. 84 bytes: Linux cuts at 127.
-_ONE_LINE = f"#!/usr/bin/env -S sh -c 'exec {_HERE}/python \"$0\" \"$@\"'\n"
+_ONE_LINE = f'#!/usr/bin/env -S sh -c \'exec {_HERE}/python "$0" "$@"\'\n'
 
 _ENTRY_POINT = re.compile(
     r"\s*(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*)\s*:\s*(?P<attribute>[^\W\d]\w*(\.[^\W\d]\w*)*)\s*"

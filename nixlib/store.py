@@ -17,7 +17,7 @@ from nixlib.daemon.channel import connect_socket, start_process
 from nixlib.daemon.client import Connection
 from nixlib.daemon.pool import Pool
 from nixlib.errors import DaemonUnavailableError, StoreError
-from nixlib.location import Location, locate
+from nixlib.location import Location, locate, own_store
 from nixlib.outages import Outages, default_outages
 from nixlib.pathinfo import PathInfo
 
@@ -42,7 +42,11 @@ _CONNECT_SECONDS = 5
 # Asking for what no substituter has takes milliseconds; longer means that one does not answer.
 _SLOW_SECONDS = 3.0
 _PROGRAM = "nix-daemon"
-_PROFILES = ("/nix/var/nix/profiles/default/bin", "~/.nix-profile/bin", "/run/current-system/sw/bin")
+_PROFILES = (
+    "/nix/var/nix/profiles/default/bin",
+    "~/.nix-profile/bin",
+    "/run/current-system/sw/bin",
+)
 
 
 class Store(Protocol):
@@ -61,9 +65,7 @@ class Store(Protocol):
     def query_path_info(self, path: StorePath) -> PathInfo | None:
         """What is known of `path`; nothing when it is not valid."""
 
-    def add_tree(
-        self, name: str, tree: Node, references: Collection[StorePath] = ()
-    ) -> PathInfo:
+    def add_tree(self, name: str, tree: Node, references: Collection[StorePath] = ()) -> PathInfo:
         """Make a tree a content-addressed store object that needs `references`.
 
         Succeeds for one that is valid already, at the full cost: query first where that matters.
@@ -126,9 +128,13 @@ class DaemonStore:
         on_log: Callable[[str], None] | None = None,
     ) -> None:
         self._location = location
-        self._open = lambda: Connection(connect(), location.store_dir, on_log)
+        self._connect = connect
+        self._on_log = on_log
         self._outages = outages or default_outages(os.environ)
         self._pool = Pool(self._open, connections)
+
+    def _open(self) -> Connection:
+        return Connection(self._connect(), self.store_dir, self._on_log)
 
     @property
     def store_dir(self) -> str:
@@ -151,9 +157,7 @@ class DaemonStore:
         with self._pool.connection() as connection:
             return connection.query_path_info(path)
 
-    def add_tree(
-        self, name: str, tree: Node, references: Collection[StorePath] = ()
-    ) -> PathInfo:
+    def add_tree(self, name: str, tree: Node, references: Collection[StorePath] = ()) -> PathInfo:
         """Stream the NAR of `tree` into the store."""
         with self._pool.connection() as connection:
             return connection.add_to_store(name, references, nar.dump(tree))
@@ -181,9 +185,7 @@ class DaemonStore:
 
     def remove_root(self, link: Path) -> None:
         """Undo `add_root`."""
-        gcroots.remove_root(
-            link, state_dir=self._location.state_dir, user=diagnosis.current_user()
-        )
+        gcroots.remove_root(link, state_dir=self._location.state_dir, user=diagnosis.current_user())
 
     def substitute(self, paths: Collection[StorePath]) -> frozenset[StorePath]:
         """Ask the daemon's own substituters; those of `paths` that became valid.
@@ -247,7 +249,7 @@ def open_store(
     Args:
         uri: `/dir` or `local?root=/dir` (chroot store), `daemon`, `unix:///socket`, `auto`; without
             one `NIX_REMOTE`, and without that the daemon if one listens, else the store of this
-            machine if this user may write it.
+            machine if this user may write it, else one in the user's own home.
         connections: Lines to it, at most.
         env: Process environment; PATH finds Nix, and what Nix itself heeds is heeded.
         timeout: Seconds of silence after which a line counts as dead.
@@ -257,7 +259,7 @@ def open_store(
         StoreError: No such kind of store. Whether Nix is there shows at the first call.
     """
     variables = dict(os.environ if env is None else env)
-    location = locate(uri, variables)
+    location = choose_location(uri, variables)
     return DaemonStore(
         location,
         lambda: _connect(location, variables, timeout),
@@ -265,6 +267,16 @@ def open_store(
         outages=default_outages(variables),
         on_log=on_log,
     )
+
+
+def choose_location(uri: str | None, env: Mapping[str, str]) -> Location:
+    """Where `open_store` would open; touches no more than the daemon's socket's directory entry.
+
+    Raises:
+        StoreError: No such kind of store.
+    """
+    location = locate(uri, env)
+    return own_store(env) if location.kind == "auto" and _is_barred(location) else location
 
 
 def _connect(location: Location, env: Mapping[str, str], timeout: float) -> Channel:
@@ -277,6 +289,17 @@ def _connect(location: Location, env: Mapping[str, str], timeout: float) -> Chan
         if location.kind == "socket" or not _may_write(location.state_dir):
             raise failure from error
     return _start(location, env, timeout)
+
+
+def _is_barred(location: Location) -> bool:
+    """Whether this machine's store has no daemon and is not for this user to write."""
+    try:
+        os.stat(location.socket)  # noqa: PTH116  # `exists` calls a closed directory missing
+    except FileNotFoundError:
+        return not _may_write(location.state_dir)
+    except OSError:
+        return False
+    return False
 
 
 def _may_write(directory: Path) -> bool:

@@ -51,11 +51,11 @@ def relocated(source: str, prefix: str) -> str:
 
 def _spelled(prefix: str) -> re.Pattern[str]:
     """Where `prefix` is spelled as a folder of the interpreter's own."""
-    own = re.escape(prefix.rstrip("/"))
+    own = rf"(?:(?<![\w/-])|(?<=-[IL])){re.escape(prefix.rstrip('/'))}"
     if prefix.rstrip("/") in _SYSTEM:
         # Most of what is there is not the interpreter's: `/usr/bin/install`, `-I/usr/include`.
-        return re.compile(rf"^{own}$|(?<![\w/.-]){own}(?=/(?:lib|include)/python3)")
-    return re.compile(rf"(?<![\w/.-]){own}(?![\w.-])|(?<=-[IL]){own}(?![\w.-])")
+        return re.compile(rf"^{own}$|{own}(?=/(?:lib|include)/python3)")
+    return re.compile(rf"{own}(?![\w.-])")
 
 
 def _variables(source: str) -> Mapping[str, Any] | None:

@@ -31,7 +31,7 @@ from nixlib.record import (
     parse_record,
     write_record,
 )
-from nixlib.tree import Directory, Node, Regular, Symlink, tree_of
+from nixlib.tree import Directory, Node, Symlink, tree_of
 from nixlib.wheelfiles import HELD, File, Placed, examine, place
 from nixlib.ziparchive import Archive, Data, Member, open_archive
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nixenv.errors import MetadataError
 from nixenv.metadata import KEY, Document, read_document
-from nixlib.errors import NixError
+from nixlib.errors import LockError, LockVersionError, NixError
 from nixlib.lock import Lock, check_fresh, parse_lock
 from nixlib.spec import Spec, parse_spec
 
@@ -53,8 +53,12 @@ class Carried:
         return self.lock
 
 
-def read_carried(path: str | Path) -> Carried:
+def read_carried(path: str | Path, *, damaged_lock_is_none: bool = False) -> Carried:
     """The spec and the lock of the document at `path`; the lock may be stale.
+
+    Args:
+        path: The document.
+        damaged_lock_is_none: For the verb that makes a new lock: an unreadable one does not stop it.
 
     Raises:
         MetadataError: The document cannot be read or carries nothing.
@@ -70,7 +74,13 @@ def read_carried(path: str | Path) -> Carried:
             notebook=str(document.path),
             key=KEY,
         )
-    return carried_by(document)
+    try:
+        return carried_by(document)
+    except LockError as error:
+        # `LockVersionError` is about a newer nixenv's work, which is not to be overwritten unasked.
+        if not damaged_lock_is_none or isinstance(error, LockVersionError):
+            raise
+        return Carried(document, parse_spec(document.spec), None)
 
 
 def carried_by(document: Document) -> Carried:

@@ -6,47 +6,29 @@ import difflib
 from collections.abc import Sequence
 
 from nixlib.errors import RequirementError
+from nixlib.resolvers.requirements import Wanted, parse_requirement, parse_requirements
 
 
-def requirement_name(text: str, *, key: str = "requirements") -> str:
-    """The normalised name (PEP 503) that a PEP 508 requirement is about.
+def with_added(existing: Sequence[str], typed: Sequence[str]) -> tuple[str, ...]:
+    """`existing` with what was typed: a requirement of the same name is replaced where it stands.
 
-    Raises:
-        RequirementError: It cannot be read; the evidence has a caret under the place.
-    """
-    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
-    from packaging.utils import canonicalize_name  # noqa: PLC0415
-
-    try:
-        return canonicalize_name(Requirement(text).name)
-    except InvalidRequirement as error:
-        reason, *picture = str(error).splitlines()
-        raise RequirementError(
-            f"cannot read the requirement `{text}`: {reason[:1].lower()}{reason[1:]}",
-            details=tuple(picture),
-            requirement=text,
-            key=key,
-        ) from error
-
-
-def with_added(existing: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
-    """`existing` with `wanted`: a requirement of the same name is replaced where it stands.
+    What was typed is written without the secrets of its URLs.
 
     Raises:
-        RequirementError: One of either cannot be read.
+        RequirementError: A line of either cannot be read.
     """
-    lines = list(existing)
-    for text in wanted:
-        name = requirement_name(text)
-        places = [number for number, line in enumerate(lines) if _name_at(lines, number) == name]
+    lines = list(parse_requirements(existing))
+    for number, text in enumerate(typed, start=1):
+        wanted = _parse_typed(text, number)
+        places = [place for place, line in enumerate(lines) if line.name == wanted.name]
         # Several lines of one name differ by their markers; what is typed now takes their place.
-        for number in reversed(places[1:]):
-            del lines[number]
+        for place in reversed(places[1:]):
+            del lines[place]
         if places:
-            lines[places[0]] = text
+            lines[places[0]] = wanted
         else:
-            lines.append(text)
-    return tuple(lines)
+            lines.append(wanted)
+    return tuple(line.text for line in lines)
 
 
 def with_removed(existing: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
@@ -55,25 +37,36 @@ def with_removed(existing: Sequence[str], names: Sequence[str]) -> tuple[str, ..
     Raises:
         RequirementError: A name is not required; the nearest one is named.
     """
-    lines = list(existing)
-    known = [_name_at(lines, number) for number in range(len(lines))]
+    lines = parse_requirements(existing)
+    known = [line.name for line in lines]
     gone = {_known_name(text, known) for text in names}
-    return tuple(line for line, name in zip(lines, known, strict=True) if name not in gone)
+    return tuple(line.text for line in lines if line.name not in gone)
+
+
+def _parse_typed(text: str, number: int) -> Wanted:
+    """A requirement of the command line, which is not at a place in the notebook yet."""
+    try:
+        return parse_requirement(text, number)
+    except RequirementError as error:
+        raise RequirementError(
+            error.summary.replace(f"requirement {number} ", "the requirement ", 1),
+            details=error.details,
+            hint=error.hint,
+            requirement=text,
+            key="requirements",
+        ) from error
 
 
 def _known_name(text: str, known: list[str]) -> str:
-    name = requirement_name(text)
+    name = _parse_typed(text, 1).name
     if name in known:
         return name
     near = difflib.get_close_matches(name, known, n=1)
+    listed = ", ".join(f"`{one}`" for one in known)
     raise RequirementError(
         f"`{text}` is not among the requirements",
-        details=(f"they are {', '.join(f'`{one}`' for one in known)}",) if known else ("there are none",),
+        details=(f"they are {listed}" if known else "there are none",),
         hint=f"did you mean `{near[0]}`?" if near else "",
         requirement=text,
         key="nixenv.requirements",
     )
-
-
-def _name_at(lines: Sequence[str], number: int) -> str:
-    return requirement_name(lines[number], key=f"nixenv.requirements[{number}]")

@@ -8,7 +8,7 @@ from nixenv.doctor.disk import check_folders, check_store_disk
 from nixenv.doctor.finding import Finding, Surroundings
 from nixenv.doctor.jupyter import check_jupyter
 from nixenv.doctor.machine import check_bytecode, check_namespaces
-from nixenv.doctor.network import check_registry
+from nixenv.doctor.network import check_registries
 from nixenv.doctor.nix import check_daemon, check_nix, check_sandbox, check_store
 
 __all__ = ["CHECKS", "Finding", "Surroundings", "examine"]
@@ -24,7 +24,7 @@ CHECKS: tuple[Check, ...] = (
     check_sandbox,
     check_namespaces,
     check_jupyter,
-    check_registry,
+    check_registries,
     check_bytecode,
 )
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from nixenv.formatting import format_bytes
 from nixenv.doctor.finding import Finding, Surroundings
-from nixlib.environment import store_uri
 
 FULL = 100_000_000
 """Bytes: less free space than this does not hold a small environment (Python alone is 80 MB)."""
@@ -21,28 +20,19 @@ LOW = 2_000_000_000
 
 def check_store_disk(around: Surroundings) -> tuple[Finding, ...]:
     """Whether there is room for store objects, and whether the disk can be written."""
-    root = store_root(around)
+    location = around.location
     # A mounted `/nix/store` is read-only by design on NixOS; Nix's database beside it never is.
-    read_only = [p for p in (root / "var/nix", root) if _is_read_only(p)][:1]
-    if read_only:
+    if _is_read_only(location.state_dir):
         return (
             Finding(
                 "store-disk",
                 "problem",
-                f"the disk of `{read_only[0]}` is mounted read-only",
+                f"the disk of `{location.state_dir}` is mounted read-only",
                 "nothing can be added to the store; environments that are there still start",
-                f"sudo mount -o remount,rw {shlex.quote(str(_mount_point(read_only[0])))}",
+                f"sudo mount -o remount,rw {shlex.quote(str(_mount_point(location.state_dir)))}",
             ),
         )
-    return (_room("store-disk", root / "store", "nixenv gc && nix-collect-garbage"),)
-
-
-def store_root(around: Surroundings) -> Path:
-    """The folder that has `store` and `var/nix` in it: `/nix`, or that of a chroot store."""
-    uri = store_uri(around.settings)
-    if uri.startswith("local?"):
-        uri = dict(part.partition("=")[::2] for part in uri[6:].split("&")).get("root", "")
-    return Path(uri) / "nix" if uri.startswith("/") else Path("/nix")
+    return (_room("store-disk", location.physical_dir, "nixenv gc && nix-collect-garbage"),)
 
 
 def check_folders(around: Surroundings) -> tuple[Finding, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from nixlib.location import Location
+from nixlib.resolvers.indexes import Index
 from nixlib.settings import Settings
 
 State = Literal["ok", "warning", "problem"]
@@ -37,12 +39,16 @@ class Surroundings:
 
     Attributes:
         settings: The settings in force.
+        location: The store that is meant.
         environ: The variables of the process.
-        index: URL of the package registry that resolving asks.
+        indexes: Package registries that resolving asks.
+        certificates: A file of certificate authorities that the user's pip trusts; else the usual ones.
         user: Name of the user.
     """
 
     settings: Settings
+    location: Location
     environ: Mapping[str, str] = field(default_factory=dict)
-    index: str = "https://pypi.org/simple"
+    indexes: tuple[Index, ...] = ()
+    certificates: str = ""
     user: str = ""

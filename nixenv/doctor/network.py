@@ -7,6 +7,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 from nixenv.doctor.finding import Finding, Surroundings
+from nixlib.resolvers.indexes import Index
 
 PATIENCE = 10.0
 """Seconds: a registry that needs longer for one small page is as good as none."""
@@ -16,24 +17,31 @@ CLOCK_PROBLEM = 24 * 3600.0
 """Seconds: certificates and `exclude-newer` count in days; two minutes already date files wrongly."""
 
 
-def check_registry(around: Surroundings) -> tuple[Finding, ...]:
-    """Whether the registry answers, and how far this machine's clock is from its `Date` header."""
+def check_registries(around: Surroundings) -> tuple[Finding, ...]:
+    """Whether every registry answers, and how far this machine's clock is from the first one's."""
+    asked = [_ask(index, around) for index in around.indexes]
+    clocks = [clock for _, date in asked for clock in _clock_findings(date, time.time())]
+    return (*(finding for finding, _ in asked), *clocks[:1])
+
+
+def _ask(index: Index, around: Surroundings) -> tuple[Finding, str]:
+    """What one registry's answer says, and its `Date` header (empty when it has none)."""
     import httpx  # noqa: PLC0415 - a tenth of a second that only this check needs
 
-    if around.index.startswith("file:"):
-        return (Finding("registry", "ok", f"`{around.index}` is on this machine"),)
-    url = f"{around.index.rstrip('/')}/pip/"
+    # `pip` is on every full registry; where it is not, a 404 is an answer too.
+    url = index.url if index.flat else f"{index.url.rstrip('/')}/pip/"
+    patience = min(PATIENCE, around.settings.timeout)
     try:
         with httpx.Client(
-            timeout=min(PATIENCE, around.settings.timeout), follow_redirects=True
+            timeout=patience, follow_redirects=True, verify=around.certificates or True
         ) as client:
-            answer = client.head(url)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return (_silent(around.index, str(error) or type(error).__name__),)
-    clock = _clock_findings(answer.headers.get("Date", ""), time.time())
+            answer = client.head(url, auth=index.credentials)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return _silent(index.public, str(error) or type(error).__name__), ""
+    date = answer.headers.get("Date", "")
     if answer.status_code >= 500 or answer.status_code in (401, 403, 407):  # noqa: PLR2004
-        return (_silent(around.index, f"it answers {answer.status_code}"), *clock)
-    return (Finding("registry", "ok", f"`{around.index}` answers"), *clock)
+        return _silent(index.public, f"it answers {answer.status_code}"), date
+    return Finding("registry", "ok", f"`{index.public}` answers"), date
 
 
 def _silent(index: str, reason: str) -> Finding:

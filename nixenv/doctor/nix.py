@@ -10,10 +10,8 @@ import subprocess
 from pathlib import Path
 
 from nixenv.doctor.finding import Finding, Surroundings
-from nixlib.environment import store_uri
 from nixlib.errors import NixError
-
-SOCKET = Path("/nix/var/nix/daemon-socket/socket")
+from nixlib.storepath import StorePath
 
 _PLACES = ("/nix/var/nix/profiles/default/bin", "/run/current-system/sw/bin")
 
@@ -56,39 +54,34 @@ def _install_command(around: Surroundings) -> str:
 
 def check_daemon(around: Surroundings) -> tuple[Finding, ...]:
     """Whether this user may talk to the daemon, where there is one and the settings mean it."""
-    uri = store_uri(around.settings)
-    if uri.startswith("/") or uri.startswith("local"):
-        return (Finding("daemon", "ok", f"not needed: the store is the folder `{uri}`"),)
-    path = Path(uri.removeprefix("unix://")) if uri.startswith("unix://") else _socket_path(around)
-    refusal = _connect(path)
+    location = around.location
+    if location.kind == "process":
+        return (Finding("daemon", "ok", f"not needed: the store is in `{location.physical_dir}`"),)
+    refusal = _connect(location.socket)
     if refusal is None:
-        return (Finding("daemon", "ok", f"answers at `{path}`"),)
+        return (Finding("daemon", "ok", f"answers at `{location.socket}`"),)
     if isinstance(refusal, PermissionError):
-        return (_closed_socket(path, around),)
-    if isinstance(refusal, FileNotFoundError) and os.access("/nix/var/nix/db", os.W_OK):
+        return (_closed_socket(Path(location.socket), around),)
+    if location.kind == "auto" and os.access(location.state_dir, os.W_OK):
         return (Finding("daemon", "ok", "none runs, and this user may write the store itself"),)
     found = "is not there" if isinstance(refusal, FileNotFoundError) else "is there, but nobody answers"
     return (
         Finding(
             "daemon",
             "problem",
-            f"the Nix daemon's socket `{path}` {found}",
+            f"the Nix daemon's socket `{location.socket}` {found}",
             "a user who may not write the store needs the daemon, or a store in a folder of their own:"
-            " `NIXENV_STORE=$HOME/.local/share/nixenv/store`",
+            " `NIXENV_STORE=$HOME/.local/share/nix/root`",
             "sudo systemctl start nix-daemon.socket",
         ),
     )
 
 
-def _socket_path(around: Surroundings) -> Path:
-    return Path(around.environ.get("NIX_DAEMON_SOCKET_PATH") or SOCKET)
-
-
-def _connect(path: Path) -> OSError | None:
+def _connect(path: str) -> OSError | None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
         try:
-            connection.connect(str(path))
+            connection.connect(path)
         except OSError as error:
             return error
     return None
@@ -124,14 +117,14 @@ def check_store(around: Surroundings) -> tuple[Finding, ...]:
     """Whether the store answers when it is really asked."""
     from nixlib.store import open_store  # noqa: PLC0415 - only this check talks to it
 
+    probe = StorePath("0" * 32, "nixenv-doctor")
     try:
-        with open_store(around.settings.store, connections=1) as store:
-            store.query_valid_paths(())
+        with open_store(around.settings.store, connections=1, env=around.environ) as store:
+            store.query_valid_paths((probe,))
     except NixError as error:
         why = "; ".join(error.details)
-        return (Finding("store", "problem", error.summary, why, error.hint),)
-    shown = store_uri(around.settings) or store.store_dir
-    return (Finding("store", "ok", f"`{shown}` answers"),)
+        return (Finding("store", "problem", error.summary, why, error.hint.replace("`", "")),)
+    return (Finding("store", "ok", f"`{around.location.physical_dir}` answers"),)
 
 
 def check_sandbox(around: Surroundings) -> tuple[Finding, ...]:

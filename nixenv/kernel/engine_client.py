@@ -55,6 +55,9 @@ def ask(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=engine_environment(session.variables, os.environ, sys.prefix),
+            # A front end's interrupt goes to the kernel's whole process group. In a session of its own
+            # the engine gets exactly one signal, from us: a second one would end it at once.
+            start_new_session=True,
         )
     except OSError as error:
         raise KernelSideError(
@@ -135,13 +138,7 @@ def _parse_event(text: str) -> Answer | None:
 
 def _interrupt(process: Process) -> None:
     """Let the engine stop in good order; a second interrupt by the user ends it at once."""
-    try:
-        # A front end signals the kernel's whole process group, so the engine mostly knows already.
-        process.wait(timeout=0.2)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-    except KeyboardInterrupt:
-        process.kill()
+    process.send_signal(signal.SIGINT)
     try:
         process.wait(timeout=GRACE)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):

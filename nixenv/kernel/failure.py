@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
@@ -50,16 +52,21 @@ def engine_failure(error: Mapping[str, Any]) -> KernelSideError:
     The notebook and the key are evidence of their own where the message does not name them.
     """
     message = str(error.get("message") or "the engine failed without saying why")
-    hint = str(error.get("hint") or "")
-    details = error.get("details")
-    if isinstance(details, list):
-        message += "".join(f"\n  {line}" for part in details for line in str(part).splitlines())
+    hint = _as_magic(str(error.get("hint") or ""))
     notebook, key = str(error.get("notebook") or ""), str(error.get("key") or "")
     place = [f"notebook `{notebook}`"] if notebook and _is_news(notebook, message) else []
     place += [f"key `{key}`"] if key and key not in message else []
     if place:
         message += "\n  " + ", ".join(place)
     return KernelSideError(str(error.get("type") or "EngineError"), message, hint=hint)
+
+
+def _as_magic(hint: str) -> str:
+    """A command line's hint as one for a cell, where the notebook need not be named."""
+    if "%nixenv" in hint:
+        return hint
+    verbs = "add|remove|list|tree|status|lock|sync"
+    return re.sub(rf"`nixenv ({verbs})\b(?: \"[^\"`]*\"| [^ `]*\.ipynb)?", r"`%nixenv \1", hint)
 
 
 def _is_news(notebook: str, message: str) -> bool:

@@ -86,33 +86,32 @@ def _counts(answer: Answer) -> str:
 
 
 def list_page(answer: Answer) -> Page:
-    """Every package; the notebook's own requirements are marked."""
-    rows = tuple(
+    """Every package, and beside it the notebook's own requirement or why it was held."""
+    rows = [
         (
-            "*" if package.get("requirement") else " ",
             str(package.get("name", "")),
             str(package.get("version", "")),
+            str(package.get("requirement") or ""),
             str(package.get("held") or ""),
         )
         for package in _objects(answer, "packages")
-    )
-    return Page(
-        title=f"{len(rows)} packages",
-        rows=rows,
-        remarks=("`*` the notebook asks for it by name",)
-        if any(row[0] == "*" for row in rows)
-        else (),
-    )
+    ]
+    python = [("python", str(answer["python"]))] if answer.get("python") else []
+    return Page(title=f"{len(rows)} packages", rows=(*python, *rows))
 
 
 def status_page(answer: Answer, kernel: Mapping[str, str]) -> Page:
-    """What the engine knows about the document, then what this kernel runs in."""
-    rows = [
-        (key.replace("_", " "), _plain(value)) for key, value in answer.items() if _plain(value)
-    ]
+    """What the engine knows about the document, then what this kernel runs in.
+
+    Args:
+        answer: The engine's.
+        kernel: Facts about this process; `notebook` becomes the title.
+    """
+    facts = {**answer, **kernel, "notebook": None}
+    rows = [(key.replace("_", " "), _plain(value)) for key, value in facts.items()]
     return Page(
         title="`{}`".format(kernel["notebook"]),
-        rows=(*rows, *((name, value) for name, value in kernel.items() if name != "notebook")),
+        rows=tuple((key, text) for key, text in rows if text),
     )
 
 
@@ -137,7 +136,8 @@ def _branches(package: Answer, indent: str) -> list[str]:
 
 
 def _package(package: Answer) -> str:
-    return "{} {}".format(package.get("name", ""), package.get("version", "")).rstrip()
+    above = " (above)" if package.get("seen") else ""
+    return "{} {}{}".format(package.get("name", ""), package.get("version", ""), above)
 
 
 def _objects(answer: Answer, key: str) -> list[Answer]:

@@ -5,104 +5,151 @@ commands list what is there, and answer whoever wants to change it with the line
 concern this environment (`uv run`, `conda create`) goes to the real program, where there is one.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 import sys
 
-VERSION = "0+nixenv"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+__version__ = "0+nixenv"
 
 _PIP_CHANGES = ("install", "uninstall", "download", "wheel", "sync", "compile")
 _CONDA_CHANGES = ("install", "remove", "uninstall", "update", "upgrade")
 _REMOVES = ("uninstall", "remove")
 # Options of pip, uv and conda whose next word is their value, so not a requirement.
 _WITH_VALUE = frozenset(
-    "-r --requirement -c --constraint -e --editable -i --index-url --extra-index-url -f --find-links "
-    "-t --target --prefix --root --python --platform --python-version --implementation --abi "
-    "--no-binary --only-binary --progress-bar --cache-dir --trusted-host --proxy --timeout --retries "
-    "--upgrade-strategy --config-settings --global-option --report --log --index --default-index "
-    "--exclude-newer -p -n --name --channel --file --solver --override-channels".split()
+    [
+        "-r",
+        "--requirement",
+        "-c",
+        "--constraint",
+        "-e",
+        "--editable",
+        "-i",
+        "--index-url",
+        "--extra-index-url",
+        "-f",
+        "--find-links",
+        "-t",
+        "--target",
+        "--prefix",
+        "--root",
+        "--python",
+        "--platform",
+        "--python-version",
+        "--implementation",
+        "--abi",
+        "--no-binary",
+        "--only-binary",
+        "--progress-bar",
+        "--cache-dir",
+        "--trusted-host",
+        "--proxy",
+        "--timeout",
+        "--retries",
+        "--upgrade-strategy",
+        "--config-settings",
+        "--global-option",
+        "--report",
+        "--log",
+        "--index",
+        "--default-index",
+        "--exclude-newer",
+        "-p",
+        "-n",
+        "--name",
+        "--channel",
+        "--file",
+        "--solver",
+        "--override-channels",
+    ]
 )
 
 
-def pip():
+def pip() -> int:
     """`pip`, `pip3` and `python -m pip`."""
     return _pip("pip", sys.argv[1:])
 
 
-def uv():
+def uv() -> int:
     """`uv`: `uv pip` is answered here, all else by the user's own uv."""
     words = sys.argv[1:]
     command, rest = _first_word(words)
     return _pip("uv pip", rest) if command == "pip" else _real("uv", words)
 
 
-def conda():
+def conda() -> int:
     """`conda`: what would change or list this environment is answered here."""
     return _conda("conda", sys.argv[1:])
 
 
-def mamba():
+def mamba() -> int:
     """`mamba`: the same as `conda`."""
     return _conda("mamba", sys.argv[1:])
 
 
-def _pip(program, words):
+def _pip(program: str, words: list[str]) -> int:
     command, rest = _first_word(words)
     if "-V" in words or "--version" in words:
-        print("pip %s from %s (python %d.%d)" % ((VERSION, __file__) + sys.version_info[:2]))
+        major, minor = sys.version_info[:2]
+        print(f"pip {__version__} from {__file__} (python {major}.{minor})")
         return 0
     if command in ("list", "freeze"):
         return _list(command, rest)
     if command == "show":
         return _show(rest)
     if command in ("", "help"):
-        print(_HELP % program)
+        print(_HELP.format(program))
         return 0
     if command in _PIP_CHANGES:
-        return _refuse("%s %s" % (program, command), command, rest)
+        return _refuse(f"{program} {command}", command, rest)
     print(
-        "%s: there is no `%s` here: this is not pip, but nixenv's answer in its place\n\n"
-        "hint: `%%nixenv add pip` puts the real one into the environment" % (program, command),
+        f"`{program} {command}` is not there: this is nixenv's answer in the place of {program}\n\n"
+        "hint: `%nixenv add pip` puts the real pip into the environment",
         file=sys.stderr,
     )
     return 1
 
 
-_HELP = """usage: %s list | freeze | show NAME...
+_HELP = """usage: {} list | freeze | show NAME...
 
 Lists this environment. It is made by nixenv from the notebook's lock; packages are added with
-`%%nixenv add NAME` in a cell, or `nixenv add NOTEBOOK NAME` in a terminal."""
+`%nixenv add NAME` in a cell, or `nixenv add NOTEBOOK NAME` in a terminal."""
 
 
-def _conda(program, words):
+def _conda(program: str, words: list[str]) -> int:
     command, rest = _first_word(words)
     elsewhere = any(word.split("=")[0] in ("-n", "--name", "-p", "--prefix") for word in rest)
     if command == "list" and not elsewhere:
         return _list(command, ["--format=json"] if "--json" in rest else [])
     if command in _CONDA_CHANGES and not elsewhere:
-        return _refuse("%s %s" % (program, command), command, rest)
+        return _refuse(f"{program} {command}", command, rest)
     return _real(program, words)
 
 
-def _first_word(words):
+def _first_word(words: list[str]) -> tuple[str, list[str]]:
     for position, word in enumerate(words):
         if not word.startswith("-"):
             return word, words[:position] + words[position + 1 :]
     return "", list(words)
 
 
-def _refuse(doing, command, words):
+def _refuse(doing: str, command: str, words: list[str]) -> int:
     wanted = " ".join(_quoted(word) for word in _requirements(words)) or "NAME"
     verb = "remove" if command in _REMOVES else "add"
     print(
-        "`%s` cannot change this environment: nixenv makes it from the notebook's own list\n\n"
-        "hint: `%%nixenv %s %s`" % (doing, verb, wanted),
+        f"`{doing}` cannot change this environment: nixenv makes it from the notebook's own list\n\n"
+        f"hint: `%nixenv {verb} {wanted}`",
         file=sys.stderr,
     )
     return 1
 
 
-def _requirements(words):
+def _requirements(words: list[str]) -> list[str]:
     found = []
     skip = False
     for word in words:
@@ -112,11 +159,12 @@ def _requirements(words):
     return found
 
 
-def _quoted(word):
-    return word if word == shlex.quote(word) else '"%s"' % word.replace('"', "'")
+def _quoted(word: str) -> str:
+    quoted = word.replace('"', "'")
+    return word if word == shlex.quote(word) else f'"{quoted}"'
 
 
-def _real(program, words):
+def _real(program: str, words: list[str]) -> int:
     """Become the next `program` of PATH that is not in this environment's own `bin`."""
     import shutil
 
@@ -129,21 +177,21 @@ def _real(program, words):
         sys.stdout.flush()
         # Another environment's stand-in may be next on PATH: it must not find this one's again.
         environ = dict(os.environ, PATH=os.pathsep.join(others))
-        os.execve(found, [program] + words, environ)
+        os.execve(found, [program, *words], environ)
     print(
-        "`%s` is not in this environment, nor elsewhere on PATH\n\nhint: `%%nixenv add %s`"
-        % (program, program if program == "uv" else "NAME"),
+        f"`{program}` is not in this environment, nor elsewhere on PATH\n\n"
+        "hint: `%nixenv add NAME` adds a package to this environment",
         file=sys.stderr,
     )
     return 1
 
 
-def _packages():
+def _packages() -> dict[str, Distribution]:
     """Distribution metadata by normalised name; the first on `sys.path` counts, as for imports."""
     import re
     from importlib import metadata
 
-    found = {}
+    found: dict[str, Distribution] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
@@ -151,7 +199,7 @@ def _packages():
     return found
 
 
-def _list(command, words):
+def _list(command: str, words: list[str]) -> int:
     rows = [(d.metadata["Name"], d.version) for _, d in sorted(_packages().items())]
     style = _list_format(command, words)
     if style == "json":
@@ -159,10 +207,10 @@ def _list(command, words):
 
         print(json.dumps([{"name": name, "version": version} for name, version in rows]))
     elif style == "freeze":
-        for row in rows:
-            print("%s==%s" % row)
+        for name, version in rows:
+            print(f"{name}=={version}")
     else:
-        table = [("Package", "Version")] + rows
+        table = [("Package", "Version"), *rows]
         width = max(len(name) for name, _ in table)
         longest = max(len(version) for _, version in table)
         table.insert(1, ("-" * width, "-" * longest))
@@ -171,7 +219,7 @@ def _list(command, words):
     return 0
 
 
-def _list_format(command, words):
+def _list_format(command: str, words: list[str]) -> str:
     for position, word in enumerate(words):
         if word.startswith("--format="):
             return word[len("--format=") :]
@@ -180,7 +228,7 @@ def _list_format(command, words):
     return "freeze" if command == "freeze" else "columns"
 
 
-def _show(words):
+def _show(words: list[str]) -> int:
     import re
 
     packages = _packages()
@@ -192,24 +240,25 @@ def _show(words):
         _show_one(key, packages)
     missing = [word for word, key in zip(asked, keys) if key not in packages]
     if missing or not asked:
-        names = ", ".join("`%s`" % word for word in missing) or "(no name given)"
-        print("not in this environment: %s" % names, file=sys.stderr)
+        names = ", ".join(f"`{word}`" for word in missing) or "(no name given)"
+        print(f"not in this environment: {names}", file=sys.stderr)
     return 1 if missing or not asked else 0
 
 
-def _show_one(key, packages):
+def _show_one(key: str, packages: dict[str, Distribution]) -> None:
     distribution = packages[key]
     fields = distribution.metadata
     names = ("Name", "Version", "Summary", "Home-page", "Author", "Author-email", "License")
     for name in names:
-        print("%s: %s" % (name, fields[name] or ""))
-    print("Location: %s" % os.path.dirname(str(distribution.locate_file("x"))))
-    print("Requires: %s" % ", ".join(n for n in _required(distribution) if n in packages))
-    users = [name for name, other in packages.items() if key in _required(other)]
-    print("Required-by: %s" % ", ".join(sorted(users)))
+        print(f"{name}: {fields[name] or ''}")
+    needs = [name for name in _required(distribution) if name in packages]
+    users = sorted(name for name, other in packages.items() if key in _required(other))
+    print(f"Location: {os.path.dirname(str(distribution.locate_file('x')))}")
+    print(f"Requires: {', '.join(needs)}")
+    print(f"Required-by: {', '.join(users)}")
 
 
-def _required(distribution):
+def _required(distribution: Distribution) -> list[str]:
     """Normalised names that a distribution may require; extras and markers are the lock's business."""
     import re
 

@@ -8,11 +8,13 @@ module, imported by a `.pth` file when any Python of this environment starts, lo
 there: two calls of `stat`. It must be this user's own and nobody else's to write.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
 
-def bytecode_folder():
+def bytecode_folder() -> str | None:
     """The folder for `sys.pycache_prefix`, or None where there is none for this environment."""
     cache = os.environ.get("NIXENV_CACHE_DIR", "")
     if not cache:

@@ -6,7 +6,7 @@ store object that other environments share.
 
 import sys
 
-from _nixenv_commands import VERSION as __version__
+from _nixenv_commands import __version__  # type: ignore[import-not-found]
 from _nixenv_commands import pip as main
 
 __all__ = ["__version__", "main"]

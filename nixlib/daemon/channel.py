@@ -49,7 +49,7 @@ class Channel:
         log: What the other end has printed besides, so far.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         read_fd: int,
         write_fd: int,
@@ -78,9 +78,9 @@ class Channel:
         """
         first, offset = 0, 0
         while first < len(buffers):
-            batch = buffers[first : first + _MAX_BUFFERS]
+            batch: list[bytes | memoryview] = [*buffers[first : first + _MAX_BUFFERS]]
             if offset:
-                batch[0] = memoryview(batch[0])[offset:]  # type: ignore[assignment]
+                batch[0] = memoryview(batch[0])[offset:]
             try:
                 sent = os.writev(self._write_fd, batch) + offset
             except BlockingIOError:

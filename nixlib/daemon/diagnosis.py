@@ -50,7 +50,9 @@ def operation_failed(action: str, failure: Failure) -> StoreError:
         )
     if "Read-only file system" in text:
         return StoreError(
-            f"cannot {action}: the Nix store is on a read-only disk", details=details, reason="read-only"
+            f"cannot {action}: the Nix store is on a read-only disk",
+            details=details,
+            reason="read-only",
         )
     if "is not allowed to connect" in text:
         return not_allowed(details)
@@ -99,7 +101,9 @@ def closed_at_once(where: str, log: str) -> StoreError:
     lowered = log.lower()
     if "read-only file system" in lowered:
         return StoreError(
-            "cannot open the Nix store: it is on a read-only disk", details=details, reason="read-only"
+            "cannot open the Nix store: it is on a read-only disk",
+            details=details,
+            reason="read-only",
         )
     if "no space left" in lowered or "disk is full" in lowered:
         return StoreError(
@@ -116,7 +120,9 @@ def closed_at_once(where: str, log: str) -> StoreError:
             setting="permissions",
         )
     if log.strip():
-        return DaemonUnavailableError("Nix could not open its store", details=details, tried=(where,))
+        return DaemonUnavailableError(
+            "Nix could not open its store", details=details, tried=(where,)
+        )
     # A daemon says nothing to whom it does not allow in: it logs, and hangs up.
     return DaemonRefusedError(
         f"the Nix daemon hung up on user `{current_user()}`",
@@ -136,7 +142,9 @@ def went_away(action: str, where: str, log: str) -> DaemonUnavailableError:
 def silent(action: str, where: str, seconds: float) -> DaemonUnavailableError:
     """Nothing came over the line for too long."""
     return DaemonUnavailableError(
-        f"cannot {action}: the Nix daemon was silent for {seconds:g} s", details=(where,), tried=(where,)
+        f"cannot {action}: the Nix daemon was silent for {seconds:g} s",
+        details=(where,),
+        tried=(where,),
     )
 
 

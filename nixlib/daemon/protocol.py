@@ -294,12 +294,12 @@ class Codec:
 
     def set_options(self, *, jobs: int, overrides: Mapping[str, str]) -> bytes:
         """Settings for this connection only; there is no reply but the message loop's end."""
-        keep_failed, keep_going, fallback, verbosity = 0, 1, 0, 0
-        max_silent, use_hook, verbose_build, log_type, trace, cores, substitutes = 0, 1, 0, 0, 0, 0, 1
-        numbers = (
-            (keep_failed, keep_going, fallback, verbosity, jobs, max_silent, use_hook)
-            + (verbose_build, log_type, trace, cores, substitutes)
-        )  # fmt: skip
+        keep_failed = fallback = verbosity = max_silent = verbose_build = log_type = trace = (
+            cores
+        ) = 0
+        keep_going = build_hook = substitutes = 1
+        numbers: tuple[int, ...] = (keep_failed, keep_going, fallback, verbosity, jobs, max_silent, build_hook)
+        numbers += (verbose_build, log_type, trace, cores, substitutes)
         return (
             wire.encode_int(Operation.SET_OPTIONS)
             + b"".join(map(wire.encode_int, numbers))

@@ -78,7 +78,9 @@ def decode_bytes(source: Source) -> bytes:
     """
     size = decode_int(source)
     if size > MAX_TEXT:
-        raise ProtocolError(f"the Nix daemon announced a string of {size} bytes", operation="decode")
+        raise ProtocolError(
+            f"the Nix daemon announced a string of {size} bytes", operation="decode"
+        )
     padded = source(size + -size % 8)
     if padded[size:].strip(b"\0"):
         raise ProtocolError("the Nix daemon sent a string with bad padding", operation="decode")

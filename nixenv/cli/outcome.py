@@ -1,0 +1,111 @@
+"""What is said about an environment and a lock that were made: the JSON of the contract, and its text."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nixenv.cli.changes import Changes, held_lines
+from nixenv.cli.report import Report
+from nixenv.environments import hold, record_use
+from nixenv.metadata import Document
+from nixlib.environment import Environment, environment_key
+from nixlib.lock import Lock
+from nixlib.settings import Settings
+from nixlib.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One notebook's environment after a verb.
+
+    Attributes:
+        notebook: The document.
+        spec: What it asks for now.
+        lock: What it gets now.
+        environment: Where that is; None when it was only locked.
+        seconds: How long the verb took.
+        changes: What differs from the lock before.
+        warnings: What the user should know.
+    """
+
+    notebook: Path
+    spec: Spec
+    lock: Lock
+    environment: Environment | None
+    seconds: float
+    changes: Changes = Changes()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The environment's path, for a sentence."""
+        return str(self.environment.path) if self.environment else "not built"
+
+    def to_json(self, settings: Settings) -> dict[str, Any]:
+        """The result of `add`, `remove`, `lock`, `sync` and `build`."""
+        return {
+            "notebook": str(self.notebook),
+            "spec": self.spec.digest,
+            "lock": self.lock.digest,
+            "seconds": round(self.seconds, 3),
+            **_places(self.environment, self.lock, settings),
+            **self.changes.to_json(),
+            "held": list(held_lines(self.lock)),
+            "warnings": list(self.warnings),
+        }
+
+    def report(self, settings: Settings, headline: str) -> Report:
+        """The whole outcome; `headline` is its first line."""
+        text = [headline, *(f"  {line}" for line in self.changes.lines())]
+        text += [f"  held: {line}" for line in held_lines(self.lock)]
+        text += [f"warning: {line}" for line in self.warnings]
+        return Report(self.to_json(settings), "\n".join(text))
+
+
+def _places(environment: Environment | None, lock: Lock, settings: Settings) -> dict[str, str | None]:
+    """Where the environment, its Python, its packages and their bytecode are."""
+    if environment is None:
+        return dict.fromkeys(("env", "python", "site_packages", "pycache_prefix", "hold"))
+    python = environment.path / "bin" / "python"
+    minor = ".".join(lock.interpreter.version.split(".")[:2])
+    bytecode = bytecode_prefix(environment.path, settings)
+    return {
+        "env": str(environment.path),
+        "python": str(python),
+        "site_packages": str(environment.path / "lib" / f"python{minor}" / "site-packages"),
+        "pycache_prefix": str(bytecode) if bytecode else None,
+        "hold": str(settings.state_dir / "running" / environment_key(lock, settings)),
+    }
+
+
+def bytecode_prefix(environment: Path, settings: Settings) -> Path | None:
+    """What a Python of this environment gets as `-X pycache_prefix`; None when no cache can be kept."""
+    from nixlib.bytecode import prepare_pycache  # noqa: PLC0415
+
+    try:
+        return prepare_pycache(environment, settings.cache_dir, environment.parent)
+    except OSError:
+        return None
+
+
+def note_use(lock: Lock, settings: Settings, document: Document) -> None:
+    """Record that `document` uses the environment of `lock`, and that somebody is about to hold it.
+
+    A mailbox is nobody's notebook: its file is gone when the headless run is over. The descriptor stays
+    open until this process ends: by then a kernel has its own.
+    """
+    root = environment_key(lock, settings)
+    if document.kind != "mailbox":
+        record_use(settings.state_dir, root, document.path)
+    try:
+        hold(settings.state_dir, root)
+    except OSError:
+        return
+
+
+def clock() -> float:
+    """Seconds on a clock that only goes forward."""
+    return time.monotonic()

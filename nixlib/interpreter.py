@@ -1,0 +1,348 @@
+"""The interpreter of a lock: which one, from where, and as a store object.
+
+`lock_interpreter` answers the notebook's key `python`; `realise_interpreter` makes the answer valid in a
+store. A `standalone` one is known by the sha256 of its release tarball, a `host` one by the NAR hash of
+its copy: only a machine with the very same installation, or a cache, can give that again.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from nixlib.cancel import Cancel
+from nixlib.errors import HashMismatchError, InterpreterError, NetworkError, StoreError
+from nixlib.fetch import fetch, sri
+from nixlib.host_memory import HostMemory
+from nixlib.host_python import HostPython, find_hosts
+from nixlib.host_tree import HostCopy, fingerprint, host_tree
+from nixlib.httpclient import HttpClient
+from nixlib.libraries import missing_libraries
+from nixlib.lock import Artifact, LockedInterpreter
+from nixlib.nar import nar_hash
+from nixlib.outages import Outages
+from nixlib.platforms import current_system
+from nixlib.progress import EventSink, Note, ignore
+from nixlib.python_request import by_preference, is_allowed, nearest
+from nixlib.settings import Settings
+from nixlib.standalone import choose, known_releases, standalone_artifacts, standalone_tree
+from nixlib.store import PathInfo, Store
+from nixlib.storepath import StorePath, fixed_output_path
+from nixlib.tree import Directory
+
+STANDALONE, HOST = "standalone", "host"
+_OUTAGE_SECONDS = 3600.0
+_SILENT_SECONDS = 8.0  # for a few kB; who has no standalone Python still has the host's
+
+
+def interpreter_store_name(version: str, source: str) -> str:
+    """The name of its store object; part of its store path, so never to be changed within a layout."""
+    return f"python-{version}" if source == STANDALONE else f"python-{version}-{source}"
+
+
+def lock_interpreter(
+    request: str | None,
+    source: str | None,
+    systems: Collection[str],
+    *,
+    settings: Settings,
+    previous: LockedInterpreter | None = None,
+    on_event: EventSink = ignore,
+    cancel: Cancel | None = None,
+) -> LockedInterpreter:
+    """Choose the interpreter of a notebook.
+
+    The previous one stays while it is still what is asked for and can be had. Else a standalone
+    one where the mirror answers, else one of this machine.
+
+    Args:
+        request: The key `python`: `3.11`, `3.11.7`, `>=3.10,<3.13` or None.
+        source: The key `interpreter`: `standalone`, `host` or None.
+        systems: What the lock is for.
+        settings: Where the mirror is, and what it did lately.
+        previous: The interpreter of the lock so far.
+        on_event: Told when the choice is not the usual one.
+        cancel: Stops it between its steps.
+
+    Raises:
+        InterpreterError: Nothing that is asked for can be had; fields `wanted`, `found`.
+        NetworkError: `standalone` is asked for and the mirror does not answer.
+    """
+    cancel = cancel or Cancel()
+    if previous is not None and _stays(previous, request, source, systems, settings):
+        return previous
+    reason = ""
+    if source != HOST:
+        found = _lock_standalone(request, systems, settings, is_wanted=source == STANDALONE)
+        if isinstance(found, LockedInterpreter):
+            return found
+        reason = found
+    cancel.check()
+    locked = _lock_host(request, settings, previous, reason)
+    if reason:
+        on_event(Note("info", f"{reason}; using Python {locked.version} of this machine", "python"))
+    return locked
+
+
+def _stays(
+    previous: LockedInterpreter,
+    request: str | None,
+    source: str | None,
+    systems: Collection[str],
+    settings: Settings,
+) -> bool:
+    if source not in (None, previous.source) or not is_allowed(request, previous.version):
+        return False
+    if previous.source == STANDALONE:
+        return set(systems) <= set(previous.artifacts)
+    wanted = previous.trees.get(current_system())
+    return any(nar == wanted for _, nar, _ in _copies(previous.version, settings))
+
+
+def _lock_standalone(
+    request: str | None, systems: Collection[str], settings: Settings, *, is_wanted: bool
+) -> LockedInterpreter | str:
+    """The choice, or why there is none.
+
+    Args:
+        request: The key `python`.
+        systems: What the lock is for.
+        settings: Where the mirror is.
+        is_wanted: Whether only a standalone one will do, so that a reason is an error.
+    """
+    mirror = settings.python_mirror
+    outages = Outages(settings.cache_dir / "outages.json", forget=_OUTAGE_SECONDS)
+    if not is_wanted and outages.is_down(mirror):
+        return f"the mirror of Pythons `{mirror}` did not answer lately"
+    releases = known_releases()
+    chosen = choose(request, releases, systems, _usual_minor())
+    here = current_system()
+    if not chosen or (here in systems and here not in chosen):
+        offered = sorted({release.version for release in releases if release.system in systems})
+        if is_wanted:
+            raise _none_allowed(request, offered, "can be downloaded", ())
+        return f"no standalone Python is `{request}`"
+    try:
+        with HttpClient(timeout=min(settings.timeout, _SILENT_SECONDS)) as client:
+            artifacts = standalone_artifacts(chosen, mirror, client)
+    except NetworkError as error:
+        if is_wanted:
+            raise
+        outages.note(mirror)
+        return error.summary
+    return LockedInterpreter(next(iter(chosen.values())).version, STANDALONE, artifacts=artifacts)
+
+
+def _lock_host(
+    request: str | None, settings: Settings, previous: LockedInterpreter | None, reason: str
+) -> LockedInterpreter:
+    hosts = find_hosts(memory=_memory(settings))
+    ordered = by_preference(request, (host.version for host in hosts), _usual_minor())
+    if not ordered:
+        evidence = tuple(f"Python {host.version}: `{host.executable}`" for host in hosts)
+        raise _none_allowed(
+            request, [h.version for h in hosts], "is here", (*evidence, *((reason,) if reason else ()))
+        )
+    host, nar, libraries = _copies(ordered[0], settings, hosts)[0]
+    locked = LockedInterpreter(host.version, HOST, trees={current_system(): nar}, libraries=libraries)
+    if previous is not None and (previous.source, previous.version) == (HOST, host.version):
+        return replace(locked, trees={**previous.trees, **locked.trees})
+    return locked
+
+
+def _none_allowed(
+    request: str | None, versions: Collection[str], where: str, evidence: tuple[str, ...]
+) -> InterpreterError:
+    number = re.search(r"3\.\d+(\.\d+)?", request or "")
+    near = nearest(number[0], versions) if number else None
+    details = evidence or ((f"nearest: Python {near}",) if near else ())
+    return InterpreterError(
+        f"no Python that {where} is what the notebook's key `python` asks for: `{request or 'any'}`",
+        details=details or ("none was found at all",),
+        hint=f"`%nixenv lock --python {near}`" if near else "",
+        wanted=request,
+        found=tuple(versions),
+    )
+
+
+def _usual_minor() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _memory(settings: Settings) -> HostMemory:
+    return HostMemory(settings.state_dir / "hosts.json")
+
+
+def _copies(
+    version: str, settings: Settings, hosts: Collection[HostPython] | None = None
+) -> list[tuple[HostPython, str, tuple[str, ...]]]:
+    """Each host of `version` with the SRI NAR hash and the libraries of its copy.
+
+    A copy that was hashed before, and whose files have not changed since, costs 20 ms; else 2 s.
+    """
+    memory = _memory(settings)
+    found = []
+    for host in find_hosts(memory=memory) if hosts is None else hosts:
+        if host.version != version:
+            continue
+        key = fingerprint(host)
+        known = memory.recall(key)
+        if known is None:
+            copy = _copy(host, key, settings.cache_dir)
+            known = {"nar": sri(nar_hash(copy.tree)[0]), "libraries": list(copy.libraries)}
+            memory.keep({key: known})
+        found.append((host, known["nar"], tuple(known["libraries"])))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _copy(host: HostPython, key: str, scratch: Path) -> HostCopy:
+    """A copy of `host` as its files were at fingerprint `key`: locking and realising share one."""
+    del key
+    scratch.mkdir(parents=True, exist_ok=True)
+    return host_tree(host, scratch=scratch)
+
+
+def realise_interpreter(
+    locked: LockedInterpreter,
+    store: Store,
+    *,
+    settings: Settings,
+    system: str | None = None,
+    nar: str | None = None,
+    download: Callable[[Artifact], bytes | memoryview] | None = None,
+) -> PathInfo:
+    """Make the interpreter of a lock valid in `store`.
+
+    Costs one query where it is valid already; else it is substituted, unpacked or copied.
+
+    Args:
+        locked: From the lock.
+        store: Where it becomes valid; a temporary root keeps it while the store is open.
+        settings: Where things are.
+        system: The machine's own; None asks it.
+        nar: For a standalone one: the SRI NAR hash of its tree, where that is known and trusted.
+        download: Gets a release tarball and checks its sha256; None does it plainly.
+
+    Raises:
+        InterpreterError: This machine cannot have the same one, or lacks libraries that it needs.
+        NetworkError: The tarball could not be had.
+        HashMismatchError: It is not the one that the lock names.
+        StoreError: The store did not take it.
+    """
+    system = system or current_system()
+    _check_libraries(locked)
+    name = interpreter_store_name(locked.version, locked.source)
+    nar = locked.trees.get(system) if locked.source == HOST else nar
+    path = None if nar is None else fixed_output_path(name, _digest(nar), (), store.store_dir)
+    if path is not None:
+        store.add_temp_root([path])
+        if store.query_valid_paths([path]):
+            return _info(store, path)
+    is_host = locked.source == HOST
+    tree = host_interpreter_tree(locked, system, settings) if is_host else None
+    if tree is None and path is not None and path in store.substitute([path]):
+        return _info(store, path)
+    if tree is None and is_host:
+        raise _not_the_same(locked, system, settings)
+    if tree is None:
+        tree = standalone_interpreter_tree(locked, system, settings, download or _fetch)
+    info = store.add_tree(name, tree)
+    store.add_temp_root([info.path])
+    if nar is not None and info.nar_sha256 != _digest(nar):
+        raise HashMismatchError(
+            f"the tree of Python {locked.version} is not the one that its hash names",
+            details=(f"expected {nar}", f"found    {sri(info.nar_sha256)}"),
+            url="",
+            expected=nar,
+            actual=sri(info.nar_sha256),
+        )
+    return info
+
+
+def _info(store: Store, path: StorePath) -> PathInfo:
+    info = store.query_path_info(path)
+    if info is None:  # only when somebody deletes it by force: it has a temporary root
+        raise StoreError(f"`{path}` was valid and is not any more")
+    return info
+
+
+def host_interpreter_tree(
+    locked: LockedInterpreter, system: str, settings: Settings
+) -> Directory | None:
+    """The copy that the lock names, when an installation of this machine gives it."""
+    wanted = locked.trees.get(system)
+    if wanted is None:
+        return None
+    for host, nar, _ in _copies(locked.version, settings):
+        if nar == wanted:
+            return _copy(host, fingerprint(host), settings.cache_dir).tree
+    return None
+
+
+def _not_the_same(locked: LockedInterpreter, system: str, settings: Settings) -> InterpreterError:
+    hosts = find_hosts(memory=_memory(settings))
+    near = nearest(locked.version, [host.version for host in hosts])
+    made = f"locked: a copy of Python {locked.version}, made on {', '.join(sorted(locked.trees))}"
+    here = [
+        f"here: Python {host.version}, `{host.executable}`"
+        + (", another build" if host.version == locked.version and system in locked.trees else "")
+        for host in hosts
+    ]
+    return InterpreterError(
+        f"this machine (`{system}`) cannot get the Python {locked.version} that the notebook was locked with",
+        details=(made, *(here or ["here: no Python that can be copied"])),
+        hint=f"`%nixenv lock --python {near}`" if near else "`%nixenv lock`",
+        wanted=locked.version,
+        found=tuple(host.version for host in hosts),
+    )
+
+
+def standalone_interpreter_tree(
+    locked: LockedInterpreter,
+    system: str,
+    settings: Settings,
+    download: Callable[[Artifact], bytes | memoryview],
+) -> Directory:
+    """The tree of the release tarball for `system`.
+
+    Raises:
+        InterpreterError: The lock has none for this system, or the archive is none of that version.
+    """
+    artifact = locked.artifacts.get(system)
+    if artifact is None:
+        raise InterpreterError(
+            f"the lock has no Python {locked.version} for this machine (`{system}`)",
+            details=(f"it has one for {', '.join(sorted(locked.artifacts))}",),
+            hint="`%nixenv lock`",
+            wanted=system,
+            found=tuple(sorted(locked.artifacts)),
+        )
+    settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    return standalone_tree(download(artifact), locked.version, scratch=settings.cache_dir)
+
+
+def _fetch(artifact: Artifact) -> memoryview:
+    with HttpClient() as client:
+        return memoryview(fetch(artifact, client))
+
+
+def _check_libraries(locked: LockedInterpreter) -> None:
+    missing = missing_libraries(locked.libraries)
+    if missing:
+        raise InterpreterError(
+            f"Python {locked.version} needs libraries that this machine does not have",
+            details=tuple(f"`{name}` is missing" for name in missing),
+            hint="",
+            wanted=missing,
+            found=(),
+        )
+
+
+def _digest(nar: str) -> bytes:
+    return base64.b64decode(nar.removeprefix("sha256-"))

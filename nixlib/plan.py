@@ -1,0 +1,249 @@
+"""The plan: which store objects a lock is on one machine, and which of their paths are known (pure).
+
+A path is known where somebody who is believed says which tree an artifact unpacks to. A hint out of the
+lock is not such a word: it stays beside its leaf, to be compared once the artifact itself was here.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from nixlib.canonical import digest
+from nixlib.errors import PlanError
+from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
+from nixlib.platforms import python_minor, wheel_tags
+from nixlib.storepath import STORE_DIR, StorePath, fixed_output_path, sanitise_name
+
+if TYPE_CHECKING:
+    from nixlib.spec import Spec
+
+_WHEEL = re.compile(
+    r"[^-]+-[^-]+(?:-(?P<build>\d[^-]*))?-(?P<python>[^-]+)-(?P<abi>[^-]+)-(?P<platform>[^-]+)\.whl"
+)
+_PURE = ("-py3-none-any.whl", "-py2.py3-none-any.whl")
+_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One store object of the plan that needs no other.
+
+    Attributes:
+        name: Normalised name of the package, or `python`.
+        version: As the lock has it.
+        kind: What it is made from.
+        artifact: The file it is made from; None for a `host` Python.
+        store_name: Name of the store object, without its digest.
+        nar: SRI hash of its tree, where somebody who is believed knows it.
+        path: Its store path, exactly where `nar` is known.
+        hint: SRI hash that the lock claims and nobody vouches for.
+    """
+
+    name: str
+    version: str
+    kind: Literal["wheel", "standalone", "host"]
+    artifact: Artifact | None
+    store_name: str
+    nar: str | None = None
+    path: StorePath | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that an environment consists of, on one machine.
+
+    Attributes:
+        leaves: Packages, sorted by name.
+        interpreter: The Python that runs them.
+        python: The same as the lock has it.
+        collisions: Which package wins a path that two bring.
+        strict: Refuse wheels that disagree with their own RECORD.
+        layout: Of the lock.
+        system: Nix's name of the machine that it is for.
+        store_dir: The store directory that the paths are in.
+    """
+
+    leaves: tuple[Leaf, ...]
+    interpreter: Leaf
+    python: LockedInterpreter
+    collisions: Mapping[str, str]
+    strict: bool
+    layout: int
+    system: str
+    store_dir: str = STORE_DIR
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 (hex) of what decides which environment comes out; what is known plays no part."""
+        every = (self.interpreter, *self.leaves)
+        sources = [[leaf.name, leaf.artifact.sha256 if leaf.artifact else leaf.nar] for leaf in every]
+        return digest([sources, dict(self.collisions), self.python.version, self.layout, self.store_dir])
+
+
+def plan(
+    lock: Lock,
+    spec: Spec,
+    *,
+    system: str,
+    glibc: tuple[int, int] | None,
+    trusted: Mapping[str, str],
+    store_dir: str = STORE_DIR,
+) -> Plan:
+    """The store objects of `lock` on one machine.
+
+    Args:
+        lock: What to realise.
+        spec: Says who wins collisions and whether RECORD is law.
+        system: The machine's, one of the lock's.
+        glibc: The machine's C library; None where it has another.
+        trusted: SRI hash of the tree of each artifact (sha256, hex) that somebody who is believed
+            vouches for: this machine, a signature, the user.
+        store_dir: Where the paths are to be; it is part of their digests.
+
+    Raises:
+        PlanError: The lock has nothing for this machine: every package is named.
+    """
+    if system not in lock.systems:
+        raise PlanError(
+            f"the lock has nothing for `{system}`",
+            details=(f"it is for {', '.join(f'`{known}`' for known in lock.systems)}",),
+            hint=f'add `"{system}"` to `"systems"` and lock again',
+            package="",
+            system=system,
+        )
+    wanted = [p for p in lock.packages if not p.systems or system in p.systems]
+    chosen = _choose_all(wanted, system, python_minor(lock.interpreter.version), glibc)
+
+    def known(artifact: Artifact | None, store_name: str, nar: str | None = None) -> _Known:
+        sha256 = artifact.sha256 if artifact else ""
+        nar = nar or trusted.get(sha256)
+        path = fixed_output_path(store_name, nar_digest(nar), (), store_dir) if nar else None
+        return _Known(artifact, store_name, nar, path, None if nar else lock.hints.get(sha256))
+
+    return Plan(
+        leaves=tuple(
+            Leaf(p.name, p.version, "wheel", *known(wheel, wheel_store_name(p.name, p.version)))
+            for p, wheel in chosen
+        ),
+        interpreter=_interpreter(lock.interpreter, system, known),
+        python=lock.interpreter,
+        collisions=spec.collisions,
+        strict=spec.strict,
+        layout=lock.layout,
+        system=system,
+        store_dir=store_dir,
+    )
+
+
+class _Known(NamedTuple):
+    """The fields of a leaf from `artifact` on."""
+
+    artifact: Artifact | None
+    store_name: str
+    nar: str | None
+    path: StorePath | None
+    hint: str | None
+
+
+def wheel_store_name(name: str, version: str) -> str:
+    """The name of a wheel's store object: `pandas-1.5.0`, whatever its file is called."""
+    return sanitise_name(f"{name}-{version}")
+
+
+def nar_digest(sri: str) -> bytes:
+    """The 32 bytes in `sha256-…`."""
+    return b64decode(sri.removeprefix("sha256-"), validate=True)
+
+
+def _interpreter(
+    locked: LockedInterpreter, system: str, known: Callable[..., _Known]
+) -> Leaf:
+    store_name = interpreter_store_name(locked.version, locked.source)
+    if locked.source == "host":
+        # Its tree is its identity, stated by the lock itself: no artifact stands behind it.
+        nar = locked.trees.get(system)
+        return Leaf("python", locked.version, "host", *known(None, store_name, nar))
+    artifact = locked.artifacts.get(system)
+    if artifact is None:
+        raise PlanError(
+            f"the lock has no Python {locked.version} for `{system}`",
+            details=tuple(f"it has one for `{other}`" for other in sorted(locked.artifacts)),
+            hint="`%nixenv lock` in the notebook",
+            package="python",
+            system=system,
+        )
+    return Leaf("python", locked.version, "standalone", *known(artifact, store_name))
+
+
+def _choose_all(
+    packages: Sequence[LockedPackage], system: str, minor: str, glibc: tuple[int, int] | None
+) -> list[tuple[LockedPackage, Artifact]]:
+    ranks: dict[str, int] = {}
+    chosen: list[tuple[LockedPackage, Artifact]] = []
+    homeless: list[LockedPackage] = []
+    for package in sorted(packages):
+        only = package.wheels[0] if len(package.wheels) == 1 else None
+        if only and only.filename.endswith(_PURE):
+            chosen.append((package, only))  # most packages: no tag needs to be looked at
+            continue
+        if not ranks:
+            tags = wheel_tags(system, minor, glibc)
+            ranks = {str(tag): rank for rank, tag in reversed(list(enumerate(tags)))}
+        ranked = [(_rank(wheel.filename, ranks), wheel) for wheel in package.wheels]
+        best = min(((rank, wheel) for rank, wheel in ranked if rank is not None), default=None)
+        if best is None:
+            homeless.append(package)
+        else:
+            chosen.append((package, best[1]))
+    if homeless:
+        raise _no_wheel(homeless, system, minor, glibc)
+    return chosen
+
+
+def _rank(filename: str, ranks: Mapping[str, int]) -> tuple[int, int, str] | None:
+    """How good a wheel is, less is better: its best tag, then the higher build number (PEP 427)."""
+    found = _WHEEL.fullmatch(filename)
+    if found is None:
+        return None
+    tags = (
+        f"{python}-{abi}-{platform}"
+        for python in found["python"].split(".")
+        for abi in found["abi"].split(".")
+        for platform in found["platform"].split(".")
+    )
+    rank = min((ranks[tag] for tag in tags if tag in ranks), default=None)
+    if rank is None:
+        return None
+    digits = re.match(r"\d+", found["build"] or "")
+    return rank, -int(digits[0]) if digits else 0, filename
+
+
+def _no_wheel(
+    packages: Sequence[LockedPackage], system: str, minor: str, glibc: tuple[int, int] | None
+) -> PlanError:
+    first = packages[0]
+    others = f" and {len(packages) - 1} more" if len(packages) > 1 else ""
+    details = [
+        f"`{package.name}` {package.version} offers {_offered(package)}" for package in packages[:_SHOWN]
+    ]
+    if system.endswith("-linux"):
+        library = f"glibc {glibc[0]}.{glibc[1]}" if glibc else "a C library that is not glibc"
+        details.append(f"this machine has Python {minor} and {library}")
+    return PlanError(
+        f"no wheel of `{first.name}` {first.version}{others} fits Python {minor} on `{system}`",
+        details=tuple(details),
+        package=first.name,
+        version=first.version,
+        system=system,
+    )
+
+
+def _offered(package: LockedPackage) -> str:
+    tags = ("-".join(wheel.filename.removesuffix(".whl").split("-")[-3:]) for wheel in package.wheels)
+    return ", ".join(f"`{tag}`" for tag in tags) or "no wheel at all"

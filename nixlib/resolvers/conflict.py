@@ -1,0 +1,224 @@
+"""A refusal of uv, said in the notebook's own terms: which of *its* requirements is at fault (pure).
+
+uv speaks of "your project" and of markers that we generated. The first line here names a requirement of
+the notebook; uv's explanation follows as evidence, cleaned of our scaffolding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from nixlib.errors import NetworkError, NixError, ResolutionError
+from nixlib.resolvers.requirements import Wanted, public_line, public_url
+from nixlib.resolvers.simple import IndexFile
+from nixlib.resolvers.uv import Problem, Refusal
+from nixlib.resolvers.wheels import served
+
+__all__ = ["Asker", "explain", "mentioned"]
+
+_NETWORK = re.compile(
+    r"Failed to fetch|error sending request|Request failed after|server error \(5\d\d|operation timed out"
+    r"|Could not connect|dns error|invalid peer certificate|Failed to download|tcp connect error"
+)
+_LOGIN = re.compile(r"An index URL \((\S+)\) (?:could not be queried|returned a 403)[^\n]*")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_FETCHED = re.compile(r"(?:Failed to fetch|for url|Failed to download)[: (]*`?(https?://[^\s)`]+)")
+_EVIDENCE_LINES = 20
+
+# What people write after `import`, where the project is called otherwise. A wrong guess here would be
+# an invitation to install a stranger's package, so only names that are beyond doubt are listed.
+_PROJECT_OF_MODULE = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "fitz": "pymupdf",
+    "git": "gitpython",
+    "mpl-toolkits": "matplotlib",
+    "pil": "pillow",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asked, for messages: the notebook, its requirements, the kernel's, and what indexes list."""
+
+    notebook: str
+    wanted: Sequence[Wanted]
+    files: Callable[[str], Sequence[IndexFile]]
+
+    @property
+    def title(self) -> str:
+        """The notebook as a message names it."""
+        return f"`{self.notebook}`" if self.notebook else "this notebook"
+
+
+def explain(refusal: Refusal, asker: Asker) -> NixError:
+    """The error to raise for a refusal: the registry's fault or a requirement's."""
+    if _NETWORK.search(refusal.said):
+        return _network(refusal)
+    said = evidence(refusal)
+    names = mentioned(said, (item.name for item in asker.wanted))
+    guilty = [item for item in asker.wanted if item.name in names]
+    text = "\n".join(said)
+    unknown = re.search(rf"({_NAME}) was not found in the package registry", text)
+    if unknown:
+        return _unknown_name(unknown[1], refusal, asker, guilty, said)
+    nothing = _no_wheel(text) or _no_version(text)
+    if nothing is not None:
+        return _no_file(nothing, refusal.problem, asker, guilty, said)
+    return _clash(asker, guilty, said)
+
+
+def mentioned(said: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Those of `names` (normalised) that uv's explanation speaks of, in its order."""
+    text = re.sub(r"[._]", "-", "\n".join(said).lower())
+    places = {name: re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9-])", text) for name in names}
+    found = {name: place.start() for name, place in places.items() if place}
+    return sorted(found, key=lambda name: found[name])
+
+
+def evidence(refusal: Refusal) -> tuple[str, ...]:
+    """uv's explanation without what we put there ourselves."""
+    problem = refusal.problem
+    lines = [line for line in refusal.said.splitlines() if not line.startswith(("WARN", "warning", "Using"))]
+    start = next((number for number, line in enumerate(lines) if line.startswith("error:")), 0)
+    text = "\n".join(line for line in lines[start:] if not line.startswith("hint:"))
+    marker = rf"python_full_version == '{re.escape(problem.python)}' and [^`)]*?sys_platform == '\w+'"
+    text = re.sub(rf"`{marker}`-compatible wheels", f"wheels for Python {problem.python} on {problem.system}", text)
+    text = re.sub(rf" for split \(markers: {marker}\)", "", text)
+    text = re.sub(r"\{[^{}]*\}", "", text)  # `numpy{python_full_version >= '3.10'}>=1.21`
+    text = text.replace("your project's", "this notebook's").replace("your project", "this notebook")
+    text = re.sub(r"^error: No solution found when resolving dependencies\n", "", text)
+    text = re.sub(r"^( *)cause: ", r"\1", text, flags=re.MULTILINE)
+    kept = [public_line(line.strip()) for line in text.splitlines() if line.strip()]
+    return tuple(kept[:_EVIDENCE_LINES])
+
+
+def _network(refusal: Refusal) -> NetworkError:
+    found = _FETCHED.search(refusal.said)
+    url = public_url(found[1]) if found else ""
+    causes = re.findall(r"^\s*cause: (.*)$", refusal.said, re.MULTILINE)
+    shown = tuple(dict.fromkeys(public_line(line) for line in causes if "Failed to fetch" not in line))
+    return NetworkError(
+        f"the package index did not answer: `{url}`" if url else "the package index did not answer",
+        details=shown or evidence(refusal),
+        url=url,
+    )
+
+
+def _unknown_name(
+    name: str, refusal: Refusal, asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]
+) -> ResolutionError:
+    own = next((item for item in asker.wanted if item.name == _normal(name)), None)
+    login = _LOGIN.findall(refusal.said)
+    details = [f"an index refused to say without a valid login: `{public_url(url)}`" for url in login]
+    if own is not None:
+        project = _PROJECT_OF_MODULE.get(own.name, "")
+        summary = f"cannot resolve {asker.title}: no index has a package `{name}` (requirement {own.number} `{own.text}`)"
+        hint = f'`%nixenv add "{project}"`: the project of the module `{name}`' if project and not login else ""
+        return ResolutionError(
+            summary, details=tuple(details), hint=hint, requirement=own.text, notebook=asker.notebook
+        )
+    asked = guilty[0] if guilty else None
+    return ResolutionError(
+        f"cannot resolve {asker.title}: {_subject(asked)} needs `{name}`, and no index has it",
+        details=(*details, *said),
+        requirement=asked.text if asked else name,
+        notebook=asker.notebook,
+    )
+
+
+def _no_wheel(text: str) -> tuple[str, str] | None:
+    found = re.search(rf"({_NAME})(?:==(\S+))? has no (?:usable wheels|wheels for Python)", text)
+    return (found[1], found[2] or "") if found else None
+
+
+def _no_version(text: str) -> tuple[str, str] | None:
+    found = re.search(rf"there (?:is|are) no versions? of ({_NAME})((?:[=<>!~]=?[^\s,]+,?)*)", text)
+    return (found[1], found[2].removeprefix("==")) if found else None
+
+
+def _no_file(
+    nothing: tuple[str, str],
+    problem: Problem,
+    asker: Asker,
+    guilty: Sequence[Wanted],
+    said: tuple[str, ...],
+) -> ResolutionError:
+    """A version that is not there, or not as a wheel that fits."""
+    name, version = nothing
+    own = next((item for item in asker.wanted if item.name == _normal(name)), None)
+    asked = own or (guilty[0] if guilty else None)
+    files = asker.files(_normal(name))
+    of_version = [file.filename for file in files if _version_of(file.filename) == _plain(version)]
+    if version and of_version:
+        reason = f"`{name} {version}` has no wheel for Python {problem.python} on {problem.system}"
+        wheels = served(of_version)
+        details = [f"it has wheels for {wheels}"] if wheels else ["it has source only, which is not supported yet"]
+    else:
+        reason = f"there is no version of `{name}` that is `{version or 'usable'}`"
+        details = [f"the index has {_versions(files)}"] if files else []
+    if own is None:
+        details += list(said)
+    return ResolutionError(
+        f"cannot resolve {asker.title}: {_subject(asked)}: {reason}",
+        details=tuple(details) or said,
+        requirement=asked.text if asked else name,
+        notebook=asker.notebook,
+    )
+
+
+def _clash(asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]) -> ResolutionError:
+    # uv ends its explanation with the requirement that closed the last door; a pin is the likelier
+    # culprit than a name without a bound.
+    ranked = sorted(guilty, key=lambda item: not item.requirement.specifier)
+    first = ranked[0] if ranked else None
+    others = [f"requirement {item.number} `{item.text}`" for item in ranked[1:]]
+    clash = f" does not fit together with {', '.join(others)}" if others else " cannot be met"
+    return ResolutionError(
+        f"cannot resolve {asker.title}: {_subject(first)}{clash}",
+        details=said,
+        requirement=first.text if first else "",
+        notebook=asker.notebook,
+    )
+
+
+def _subject(item: Wanted | None) -> str:
+    return f"requirement {item.number} `{item.text}`" if item else "the notebook's kernel"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _plain(version: str) -> str:
+    return re.sub(r"(\.0)+$", "", version.lower())
+
+
+def _version_of(filename: str) -> str:
+    if filename.endswith(".whl"):
+        return _plain(filename.split("-")[1]) if filename.count("-") > 1 else ""
+    stem = re.sub(r"\.(tar\.\w+|zip|tgz)$", "", filename)
+    return _plain(stem.rpartition("-")[2])
+
+
+def _versions(files: Sequence[IndexFile]) -> str:
+    """The newest few versions that an index lists, for a message."""
+    from packaging.version import InvalidVersion, Version
+
+    found: set[Version] = set()
+    for file in files:
+        try:
+            found.add(Version(_version_of(file.filename)))
+        except InvalidVersion:
+            continue
+    newest = sorted(found)[-6:]
+    more = "… " if len(found) > len(newest) else ""
+    return f"{more}{', '.join(str(version) for version in newest)}" if newest else "no version"

@@ -1,0 +1,120 @@
+"""What a wheel's own metadata asks for, read from the `.metadata` file beside it (PEP 658).
+
+Parsing is lenient on purpose: metadata of ten years ago says `pytz (>=2011k)`, which no standard knows any
+more. A line that cannot be read is kept by its name alone, and the caller is told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nixlib.resolvers.cache import FactCache
+from nixlib.resolvers.web import Web
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+__all__ = ["Metadata", "MetadataSource", "parse_metadata"]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The dependency half of one distribution's metadata.
+
+    Attributes:
+        requires: Its dependencies, each readable by today's standards.
+        mended: The original text of those lines that were not.
+        requires_python: Its specifier of Pythons, as written.
+        extras: The names of its extras, as written.
+    """
+
+    requires: tuple[Requirement, ...] = ()
+    mended: tuple[str, ...] = ()
+    requires_python: str = ""
+    extras: tuple[str, ...] = ()
+
+    def active(self, environment: Mapping[str, str], extras: Iterable[str] = ()) -> list[Requirement]:
+        """The dependencies that count in a marker environment, with these extras asked for."""
+        cases = [{**environment, "extra": extra} for extra in ("", *extras)]
+        return [
+            item
+            for item in self.requires
+            if item.marker is None or any(item.marker.evaluate(case) for case in cases)
+        ]
+
+
+def parse_metadata(text: str) -> Metadata:
+    """Read the header of a METADATA file; the description after the first empty line is not looked at.
+
+    Examples:
+        >>> found = parse_metadata("Name: x\\nRequires-Dist: pytz (>=2011k)\\n")
+        >>> [str(item) for item in found.requires], found.mended
+        (['pytz'], ('pytz (>=2011k)',))
+    """
+    header = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
+    header = re.sub(r"\r?\n[ \t]+", " ", header)  # RFC 822 continuation lines
+    fields = re.findall(r"^(Requires-Dist|Requires-Python|Provides-Extra):[ \t]*(.*?)[ \t]*$", header, re.M)
+    lines = [value for name, value in fields if name == "Requires-Dist" and value]
+    read = [_requirement(line) for line in lines]
+    return Metadata(
+        requires=tuple(item for item, _ in read if item is not None),
+        mended=tuple(line for line, (_, mended) in zip(lines, read, strict=True) if mended),
+        requires_python=next((value for name, value in fields if name == "Requires-Python"), ""),
+        extras=tuple(value for name, value in fields if name == "Provides-Extra"),
+    )
+
+
+def _requirement(line: str) -> tuple[Requirement | None, bool]:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        return Requirement(line), False
+    except InvalidRequirement:
+        pass
+    name = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*(\s*\[[^\]]*\])?", line)
+    _, semicolon, marker = line.partition(";")
+    for text in (f"{name[0]}{semicolon}{marker}", name[0]) if name else ():
+        try:
+            return Requirement(text), True
+        except InvalidRequirement:
+            continue
+    return None, True
+
+
+class MetadataSource:
+    """Metadata of wheels by sha256, fetched once and kept for ever: a wheel never changes."""
+
+    def __init__(self, web: Web, cache: FactCache) -> None:
+        self._web = web
+        self._cache = cache
+        self._parsed: dict[str, Metadata | None] = {}
+
+    def fetch(self, wheels: Iterable[tuple[str, str]]) -> None:
+        """Read the metadata of `(sha256, url)` pairs, many at a time."""
+        self._web.each(lambda pair: self.get(*pair), sorted(set(wheels)))
+
+    def get(self, sha256: str, url: str) -> Metadata | None:
+        """The metadata of one wheel; None where the index does not serve it.
+
+        Raises:
+            NetworkError: The index did not answer.
+        """
+        if sha256 not in self._parsed:
+            text = self._text(sha256, url)
+            self._parsed[sha256] = parse_metadata(text) if text is not None else None
+        return self._parsed[sha256]
+
+    def _text(self, sha256: str, url: str) -> str | None:
+        kept = self._cache.body(f"metadata {sha256}") if sha256 else None
+        if kept is None:
+            base, _, query = url.partition("?")
+            answer = self._web.get(f"{base}.metadata" + (f"?{query}" if query else ""))
+            if answer is None:
+                return None
+            kept = answer.content
+            if sha256:
+                self._cache.put_body(f"metadata {sha256}", kept)
+        return kept.decode("utf-8", errors="replace")

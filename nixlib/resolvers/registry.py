@@ -1,0 +1,131 @@
+"""The registry as the rule for old pins sees it: releases with their times, and what each needs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from nixlib.platforms import marker_environment, python_minor
+from nixlib.resolvers.era import Release
+from nixlib.resolvers.metadata import Metadata, MetadataSource
+from nixlib.resolvers.simple import IndexFile, ProjectPages
+from nixlib.resolvers.wheels import best_wheel
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.version import Version
+
+__all__ = ["Registry", "upload_time"]
+
+
+def upload_time(text: str) -> datetime | None:
+    """An index's upload time as UTC; None when it is absent or no time.
+
+    Examples:
+        >>> upload_time("2022-09-19T08:47:11.445020Z")
+        datetime.datetime(2022, 9, 19, 8, 47, 11, tzinfo=datetime.timezone.utc)
+    """
+    try:  # fractions have one to nine digits there, and Python 3.10 reads three or six
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
+class Registry:
+    """An `era.World` over real indexes, for one interpreter and system."""
+
+    def __init__(
+        self,
+        pages: ProjectPages,
+        metadata: MetadataSource,
+        *,
+        system: str,
+        python: str,
+        extras: Mapping[str, frozenset[str]],
+    ) -> None:
+        self._pages = pages
+        self._metadata = metadata
+        self._system = system
+        self._python = python
+        self._minor = python_minor(python)
+        self._environment = marker_environment(system, python)
+        self._extras = extras
+        self._files: dict[str, dict[Version, list[IndexFile]]] = {}
+        self._releases: dict[str, tuple[Release, ...]] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, names: Iterable[str], wanters: Iterable[tuple[str, str]]) -> None:
+        """Fetch pages and metadata, many at a time."""
+        pairs = list(wanters)
+        self._pages.fetch({*names, *(name for name, _ in pairs)})
+        wheels = [wheel for pair in pairs if (wheel := self._wheel(*pair))]
+        self._metadata.fetch((wheel.sha256, wheel.url) for wheel in wheels if wheel.sha256)
+
+    def releases(self, name: str) -> Sequence[Release]:
+        """Every version of a project that has a file."""
+        if name not in self._releases:
+            self._releases[name] = tuple(
+                self._release(version, files) for version, files in self._versions(name).items()
+            )
+        return self._releases[name]
+
+    def needs(self, name: str, version: str) -> Sequence[Requirement] | None:
+        """What that version needs here, with the extras that are asked of it."""
+        found = self.metadata(name, version)
+        return None if found is None else found.active(self._environment, self._extras.get(name, ()))
+
+    def metadata(self, name: str, version: str) -> Metadata | None:
+        """The metadata of the wheel that would be installed; None when it cannot be had."""
+        wheel = self._wheel(name, version)
+        return self._metadata.get(wheel.sha256, wheel.url) if wheel else None
+
+    def _wheel(self, name: str, version: str) -> IndexFile | None:
+        from packaging.version import Version
+
+        files = self._versions(name).get(Version(version), [])
+        return best_wheel(files, [file.filename for file in files], self._system, self._minor)
+
+    def _versions(self, name: str) -> dict[Version, list[IndexFile]]:
+        with self._lock:
+            if name in self._files:
+                return self._files[name]
+        found: dict[Version, list[IndexFile]] = {}
+        for file in self._pages.files(name):
+            version = _version(file.filename)
+            if version is not None:
+                found.setdefault(version, []).append(file)
+        with self._lock:
+            return self._files.setdefault(name, found)
+
+    def _release(self, version: Version, files: Sequence[IndexFile]) -> Release:
+        times = [time for file in files if (time := upload_time(file.uploaded))]
+        offered = [file for file in files if not file.yanked and self._admits(file.requires_python)]
+        wheel = best_wheel(offered, [file.filename for file in offered], self._system, self._minor)
+        return Release(
+            version, min(times, default=None), usable=wheel is not None and not version.is_prerelease
+        )
+
+    def _admits(self, specifier: str) -> bool:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            return not specifier or SpecifierSet(specifier).contains(self._python, prereleases=True)
+        except InvalidSpecifier:  # uv is lenient too: what cannot be read forbids nothing
+            return True
+
+
+def _version(filename: str) -> Version | None:
+    """The version in a file's name; None when it is not a distribution's."""
+    from packaging.version import InvalidVersion, Version
+
+    if filename.endswith(".whl"):
+        text = filename.split("-")[1] if filename.count("-") >= 4 else ""  # noqa: PLR2004
+    else:
+        stem = filename.removesuffix(".zip").removesuffix(".tar.gz").removesuffix(".tar.bz2")
+        text = stem.rpartition("-")[2]
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

@@ -1,0 +1,77 @@
+"""A mirror of python-build-standalone on the loopback, made of a Python of this machine.
+
+The shape is upstream's: `<release>/<file>.tar.gz` with one folder `python/`, and `<release>/SHA256SUMS`.
+What is inside is a copy of a host Python, so it starts; it is not upstream's build.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from nixlib.standalone import Release
+from nixlib.tree import Directory, Regular, Symlink, walk
+
+
+def release_tarball(tree: Directory) -> bytes:
+    """An `install_only` archive of an interpreter's tree, the same bytes each time."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path, node in walk(tree):
+            member = tarfile.TarInfo(f"python/{path}")
+            if isinstance(node, Regular):
+                member.size, member.mode = node.size, 0o755 if node.executable else 0o644
+                archive.addfile(member, io.BytesIO(b"".join(node.read())))
+            elif isinstance(node, Symlink):
+                member.type, member.linkname = tarfile.SYMTYPE, node.target
+                archive.addfile(member)
+    return gzip.compress(out.getvalue(), compresslevel=1, mtime=0)
+
+
+def write_mirror(folder: Path, files: Mapping[Release, bytes]) -> None:
+    """Lay `files` out as upstream's releases are, each release with its `SHA256SUMS`."""
+    for release, data in files.items():
+        place = folder / release.release
+        place.mkdir(parents=True, exist_ok=True)
+        (place / release.file).write_bytes(data)
+        with (place / "SHA256SUMS").open("a", encoding="utf-8") as sums:
+            sums.write(f"{hashlib.sha256(data).hexdigest()}  {release.file}\n")
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves files, and keeps a list of the paths that were asked for."""
+
+    def __init__(self, *args: object, asked: list[str], directory: str, **more: object) -> None:
+        self._asked = asked
+        super().__init__(*args, directory=directory, **more)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        self._asked.append(self.path)
+        super().do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
+        """Say nothing."""
+
+
+@contextmanager
+def serve_mirror(folder: Path) -> Iterator[tuple[str, Collection[str]]]:
+    """Serve `folder` while the block runs: the address, and the paths asked for so far."""
+    asked: list[str] = []
+    handler = partial(_Handler, asked=asked, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from nixenv.kernel.output import Page, changes_page, list_page, status_page, tree_page
+
+
+def test_changes_are_sorted_by_name():
+    answer = {
+        "added": [{"name": "seaborn", "version": "0.12.2"}],
+        "changed": [{"name": "numpy", "from": "1.23.5", "to": "1.24.0"}],
+        "removed": [{"name": "attrs", "version": "23.1"}],
+        "held": ["numpy 1.24.0, held to 2023-03: pandas 1.5.0 is of 2022-09"],
+        "warnings": ["`x` disagrees with its RECORD"],
+    }
+    assert changes_page(answer, ["ready"]).text() == (
+        "packages: 1 added, 1 changed, 1 removed\n"
+        "  -  attrs    23.1\n"
+        "  ~  numpy    1.23.5 → 1.24.0\n"
+        "  +  seaborn  0.12.2\n"
+        "warning: `x` disagrees with its RECORD\n"
+        "held in its own time: numpy 1.24.0, held to 2023-03: pandas 1.5.0 is of 2022-09\n"
+        "ready"
+    )
+
+
+def test_no_change_says_so():
+    assert changes_page({}, []).text() == "no package changes"
+
+
+def test_html_is_escaped_and_marks_names():
+    page = Page("`<x>`", (("<a>", "b"),), "<pre>", ("see `y`",), ("<w>",))
+    assert page.html() == (
+        "<div><strong><code>&lt;x&gt;</code></strong></div>\n"
+        "<table><tbody><tr><td>&lt;a&gt;</td><td>b</td></tr></tbody></table>\n"
+        "<pre>&lt;pre&gt;</pre>\n"
+        "<div><strong>warning:</strong> &lt;w&gt;</div>\n"
+        "<div>see <code>y</code></div>"
+    )
+
+
+def test_list_says_what_was_asked_for_and_what_was_held():
+    packages = [
+        {"name": "numpy", "version": "1.24", "requirement": "", "held": "held to 2023-03"},
+        {"name": "pandas", "version": "2.0", "requirement": "pandas>=2", "held": ""},
+    ]
+    assert list_page({"packages": packages, "python": "3.11.7"}).text() == (
+        "2 packages\n"
+        "  python  3.11.7\n"
+        "  numpy   1.24               held to 2023-03\n"
+        "  pandas  2.0     pandas>=2"
+    )
+
+
+def test_tree_is_drawn():
+    tree = [
+        {"name": "a", "version": "1", "dependencies": [
+            {"name": "b", "version": "2", "dependencies": [{"name": "c", "version": "3"}]},
+            {"name": "c", "version": "3", "seen": True},
+        ]},
+    ]  # fmt: skip
+    assert tree_page({"tree": tree}).text() == "a 1\n├── b 2\n│   └── c 3\n└── c 3 (above)"
+
+
+def test_status_has_the_documents_facts_and_the_kernels():
+    answer = {
+        "notebook": "/n/a.ipynb",
+        "locked": True,
+        "requirements": ["a", "b"],
+        "lock_digest": None,
+        "python": "3.11",
+    }
+    page = status_page(answer, {"notebook": "a.ipynb", "kernel python": "3.11.7"})
+    assert page.title == "`a.ipynb`"
+    assert page.rows == (
+        ("locked", "yes"), ("requirements", "a, b"), ("python", "3.11"), ("kernel python", "3.11.7"),
+    )  # fmt: skip

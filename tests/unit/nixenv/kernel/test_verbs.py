@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from nixenv.cli.parser import build_parser
+from nixenv.kernel.failure import KernelSideError
+from nixenv.kernel.verbs import VERBS, parse_cell, parse_line
+
+
+@pytest.mark.parametrize(
+    ("line", "verb", "arguments"),
+    [
+        ("add pandas==1.5 numpy", "add", ("pandas==1.5", "numpy")),
+        ('add "tensorflow >=2.3.0 mkl*"', "add", ("tensorflow >=2.3.0 mkl*",)),
+        ("remove a", "remove", ("a",)),
+        ("lock", "lock", ()),
+        ("lock --upgrade numpy pandas --as-of 2023-01-01", "lock",
+         ("--upgrade", "numpy", "pandas", "--as-of", "2023-01-01")),
+        ("lock --as-of=2023-01-01", "lock", ("--as-of=2023-01-01",)),
+        ("tree --why numpy", "tree", ("--why", "numpy")),
+        ("  status  ", "status", ()),
+    ],
+)  # fmt: skip
+def test_line_is_a_command(line, verb, arguments):
+    command = parse_line(line)
+    assert command is not None
+    assert (command.verb.name, command.arguments) == (verb, arguments)
+
+
+@pytest.mark.parametrize("line", ["", "  ", "help", "--help"])
+def test_line_asks_for_help(line):
+    assert parse_line(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("ad x", "`ad` is not a verb of `%nixenv`", "did you mean `add`?"),
+        ("add", "`%nixenv add` needs to be told what to add", "%nixenv add REQUIREMENT …"),
+        ("add --upgrad x", "`%nixenv add` has no option `--upgrad`", ""),
+        ("lock --upgrad", "`%nixenv lock` has no option `--upgrad`", "did you mean `--upgrade`?"),
+        ("lock numpy", "`%nixenv lock` does not understand `numpy`",
+         "%nixenv lock [--upgrade [NAME …]] [--as-of DATE]"),
+        ("lock --as-of", "`--as-of` needs a value", "%nixenv lock [--upgrade [NAME …]] [--as-of DATE]"),
+        ("tree --why", "`--why` needs a value", "%nixenv tree [--why NAME]"),
+        ("tree numpy", "`%nixenv tree` does not understand `numpy`", "%nixenv tree [--why NAME]"),
+        ("status now", "`%nixenv status` does not understand `now`", "%nixenv status"),
+        ('add "pandas', 'a quote is left open in `%nixenv add "pandas`', ""),
+    ],
+)  # fmt: skip
+def test_line_is_refused(line, message, hint):
+    with pytest.raises(KernelSideError) as refused:
+        parse_line(line)
+    assert refused.value.kind == "UsageError"
+    assert refused.value.message.splitlines()[0] == message
+    assert refused.value.hint == hint
+
+
+def test_cell_has_one_requirement_a_line():
+    cell = '# for plots\nseaborn >=0.12\n\ntomli; python_version < "3.11"  # old\nx[a,b]==1 #c\n'
+    command = parse_cell("add", cell)
+    assert command.verb.name == "add"
+    assert command.arguments == ("seaborn >=0.12", 'tomli; python_version < "3.11"', "x[a,b]==1")
+
+
+def test_cell_without_a_verb_adds():
+    assert parse_cell("", "numpy").verb.name == "add"
+
+
+@pytest.mark.parametrize(("line", "cell"), [("list", "x"), ("add pandas", "x"), ("add", "\n# x\n")])
+def test_cell_is_refused(line, cell):
+    with pytest.raises(KernelSideError) as refused:
+        parse_cell(line, cell)
+    assert refused.value.kind == "UsageError"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_engine_understands_every_verb(verb):
+    """The engine's own parser takes what the kernel would send."""
+    operands = ["x"] if VERBS[verb].operands == "required" else []
+    options = [
+        word
+        for name, has_value in VERBS[verb].options.items()
+        for word in ([name, "2024-01-01"] if has_value else [name])
+    ]
+    argv = [verb, "a.ipynb", *operands, *options, "--json", "--events"]
+    assert build_parser().parse_args(argv).verb == verb

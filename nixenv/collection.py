@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,23 +81,24 @@ def _judge_one(
     older_than: float | None,
     exists: Callable[[Path], bool],
 ) -> Verdict:
-    if one.is_running:
-        return Verdict(one, is_dropped=False, reason="a kernel or a shell runs in it")
-    if not one.is_there:
-        return Verdict(one, is_dropped=True, reason="its store object is gone")
     age = now - one.last_used
-    if older_than is not None and age >= older_than:
-        return Verdict(one, is_dropped=True, reason="long unused")
     notebooks = [use.notebook for use in one.uses]
     present = [notebook for notebook in notebooks if exists(notebook)]
-    if notebooks and not present:
-        return Verdict(one, is_dropped=True, reason=f"`{notebooks[-1]}` is gone")
-    if age < GRACE:
-        return Verdict(one, is_dropped=False, reason="used within a day")
-    if not notebooks:
-        return Verdict(one, is_dropped=True, reason="no notebook is known to use it")
     users = [notebook for notebook in present if current[notebook] == one.root]
-    if not users:
-        reason = f"`{present[-1]}` has another environment now"
-        return Verdict(one, is_dropped=True, reason=reason)
-    return Verdict(one, is_dropped=False, reason=f"`{users[-1]}` uses it")
+    # The first that holds decides; a running kernel before everything.
+    rules = (
+        (one.is_running, False, "a kernel or a shell runs in it"),
+        (not one.is_there, True, "its store object is gone"),
+        (age >= (math.inf if older_than is None else older_than), True, "long unused"),
+        (bool(notebooks) and not present, True, f"{_last(notebooks)} is gone"),
+        (age < GRACE, False, "used within a day"),
+        (not notebooks, True, "no notebook is known to use it"),
+        (not users, True, f"{_last(present)} has another environment now"),
+        (True, False, f"{_last(users)} uses it"),
+    )
+    is_dropped, reason = next((dropped, why) for holds, dropped, why in rules if holds)
+    return Verdict(one, is_dropped, reason)
+
+
+def _last(notebooks: Sequence[Path]) -> str:
+    return f"`{notebooks[-1]}`" if notebooks else ""

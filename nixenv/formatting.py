@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def format_bytes(count: int) -> str:
     """A size in decimal units, as registries and disks print it.
@@ -18,7 +20,7 @@ def format_bytes(count: int) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-def format_table(rows: list[tuple[str, ...]], *, indent: str = "") -> str:
+def format_table(rows: Sequence[Sequence[str]], *, indent: str = "") -> str:
     """Rows as left-aligned columns, two spaces apart.
 
     Examples:

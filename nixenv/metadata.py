@@ -192,7 +192,8 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
             notebook=str(path),
             key="lock",
         )
-    return {KEY: {**spec, **_beside(path)}}
+    value = {**spec, **_beside(path)}
+    return {KEY: value} if value else {}
 
 
 def _beside(path: Path) -> dict[str, Any]:

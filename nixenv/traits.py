@@ -22,27 +22,36 @@ _FOLDERS = ("cache_dir", "state_dir")
 class Nixenv(Configurable):
     """Settings of the engine; each has the name of a field of `nixlib.settings.Settings`."""
 
-    cache_dir = Unicode(help="Folder for what can be made again: bytecode, metadata.").tag(config=True)
+    cache_dir = Unicode(help="Folder for what can be made again: bytecode, metadata.").tag(
+        config=True
+    )
     state_dir = Unicode(help="Folder for what must be kept: roots, the ledger.").tag(config=True)
     store = Unicode(
         None,
         allow_none=True,
         help="Nix store: a folder (chroot store), `daemon` or `unix://SOCKET`; else as `NIX_REMOTE` says.",
     ).tag(config=True)
-    connections = CInt(2, min=1, max=64, help="Daemon connections that import at the same time.").tag(
-        config=True
-    )
+    connections = CInt(
+        2, min=1, max=64, help="Daemon connections that import at the same time."
+    ).tag(config=True)
     downloads = CInt(32, min=1, max=256, help="Downloads at the same time.").tag(config=True)
-    memory = CInt(1 << 30, min=1 << 20, help="Bytes of downloaded files held in memory at most.").tag(
+    memory = CInt(
+        1 << 30, min=1 << 20, help="Bytes of downloaded files held in memory at most."
+    ).tag(config=True)
+    python_mirror = Unicode(help="URL of a mirror of python-build-standalone's releases.").tag(
         config=True
     )
-    python_mirror = Unicode(help="URL of a mirror of python-build-standalone's releases.").tag(config=True)
-    caches = List(Unicode(), help="Binary caches that nixenv reads itself, by URL.").tag(config=True)
+    caches = List(Unicode(), help="Binary caches that nixenv reads itself, by URL.").tag(
+        config=True
+    )
     trusted_notebooks = List(
         Unicode(), help="Folders and notebooks whose store hashes you believe."
     ).tag(config=True)
     grace_days = CInt(
-        180, min=0, max=36500, help="Days after a pin's upload that its dependencies may still be of."
+        180,
+        min=0,
+        max=36500,
+        help="Days after a pin's upload that its dependencies may still be of.",
     ).tag(config=True)
     timeout = Float(
         30.0, min=0.1, max=3600.0, help="Seconds without a byte until a server counts as silent."

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from nixlib.cancel import Cancel
-from nixlib.environment import Environment, environment_link, find_environment
+from nixlib.environment import Environment, environment_key, environment_link, find_environment
 from nixlib.lock import Lock, check_fresh
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import EventSink, Phase, ignore
@@ -126,7 +126,16 @@ def build(
     if found:
         on_event(Phase("ready"))
         return Built(found, lock)
-    return _realise(spec, lock, settings, notebook, on_event, cancel or Cancel())
+    from nixlib.filelock import file_lock  # noqa: PLC0415 - a cache hit must not load it
+
+    cancel = cancel or Cancel()
+    # A hundred kernels asked for at once are one build and ninety-nine looks at what came of it.
+    with file_lock(settings.state_dir / "locks" / environment_key(lock, settings), cancel):
+        found = find_environment(lock, settings)
+        if found:
+            on_event(Phase("ready"))
+            return Built(found, lock)
+        return _realise(spec, lock, settings, notebook, on_event, cancel)
 
 
 def _realise(
@@ -140,14 +149,17 @@ def _realise(
     on_event(Phase("plan"))
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(settings.state_dir / "ledger.sqlite"))
+        store = stack.enter_context(open_store(settings.store, connections=settings.connections))
+        # A hint says nothing about RECORD, so under `strict` only our own ledger counts.
+        hints = {} if spec.strict else _trusted_hints(lock, settings, notebook)
         wanted = plan(
             lock,
             spec,
             system=current_system(),
             glibc=host_glibc(),
-            trusted={**_trusted_hints(lock, settings, notebook), **ledger.known(lock)},
+            trusted={**hints, **ledger.known(lock, strict=spec.strict)},
+            store_dir=store.store_dir,
         )
-        store = stack.enter_context(open_store(settings.store, connections=settings.connections))
         realised = realise(
             wanted, store, ledger=ledger, settings=settings, on_event=on_event, cancel=cancel
         )

@@ -81,7 +81,7 @@ class _Memory:
 @dataclass
 class _Spool:
     # Unlinked at once: a process that is killed leaves nothing behind.
-    file: IO[bytes] = field(default_factory=lambda: tempfile.TemporaryFile(buffering=0))
+    file: IO[bytes] = field(default_factory=lambda: tempfile.TemporaryFile(buffering=0))  # noqa: SIM115
 
     def write(self, chunk: memoryview) -> None:
         while chunk:

@@ -113,7 +113,11 @@ def _ask(executable: Path) -> dict[str, Any]:
     try:
         answer = subprocess.run(
             [executable, "-E", "-s", "-S", "-c", _QUESTION],
-            capture_output=True, timeout=_SECONDS, check=True, cwd="/", env={},
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+            cwd="/",
+            env={},
         )
         facts = json.loads(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
@@ -122,7 +126,10 @@ def _ask(executable: Path) -> dict[str, Any]:
 
 
 def _host(executable: Path, facts: Mapping[str, Any]) -> HostPython | None:
-    if facts.get("implementation") != "CPython" or python_version_key(facts["version"])[:2] < _OLDEST:
+    if (
+        facts.get("implementation") != "CPython"
+        or python_version_key(facts["version"])[:2] < _OLDEST
+    ):
         return None
     if facts["flags"] or facts["free_threaded"] or facts["bits"] != 64:  # noqa: PLR2004
         return None
@@ -145,7 +152,11 @@ def _programs(process_env: Mapping[str, str]) -> Iterator[Path]:
     for folder in _folders(process_env):
         for name in _python_names(folder):
             program = (folder / name).resolve()
-            if program not in seen and not program.is_relative_to("/nix/store") and _is_program(program):
+            if (
+                program not in seen
+                and not program.is_relative_to("/nix/store")
+                and _is_program(program)
+            ):
                 seen.add(program)
                 yield program
 
@@ -172,7 +183,9 @@ def _is_program(path: Path) -> bool:
 
 
 def _folders(process_env: Mapping[str, str]) -> Iterator[Path]:
-    yield from (Path(folder) for folder in process_env.get("PATH", "").split(":") if folder.startswith("/"))
+    yield from (
+        Path(folder) for folder in process_env.get("PATH", "").split(":") if folder.startswith("/")
+    )
     home = Path(process_env.get("HOME", "/"))
     data = Path(process_env.get("XDG_DATA_HOME") or home / ".local/share")
     pyenv = Path(process_env.get("PYENV_ROOT") or home / ".pyenv")

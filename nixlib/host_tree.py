@@ -67,7 +67,9 @@ def host_tree(host: HostPython, *, scratch: Path | None = None) -> HostCopy:
     program = f"bin/python{minor}"
     nodes |= _library_links(host, binaries.files)
     for path, data in binaries.files.items():
-        nodes[path] = Regular.of(data, executable=path == program or _is_executable(nodes.get(path)))
+        nodes[path] = Regular.of(
+            data, executable=path == program or _is_executable(nodes.get(path))
+        )
     nodes |= {"bin/python3": Symlink(f"python{minor}"), "bin/python": Symlink(f"python{minor}")}
     if host.platlibdir != "lib":  # Fedora: the program looks for `lib64/python3.X`
         nodes[host.platlibdir] = Symlink("lib")
@@ -79,13 +81,19 @@ def fingerprint(host: HostPython) -> str:
     """A digest that changes when any file of `host` does; by sizes and times, in some 20 ms."""
     digest = hashlib.sha256(f"{RECIPE} {host}".encode())
     seen = [host.executable, *host.prefix.glob("lib*/libpython3*")]
-    seen += [path for folder in (host.stdlib, host.extensions, *host.headers) for path, _ in _files(folder)]
+    seen += [
+        path
+        for folder in (host.stdlib, host.extensions, *host.headers)
+        for path, _ in _files(folder)
+    ]
     for path in seen:
         try:
             status = path.stat()
         except OSError:
             continue
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\n".encode())
+        digest.update(
+            f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_mode}\n".encode()
+        )
     return digest.hexdigest()
 
 

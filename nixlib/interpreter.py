@@ -32,17 +32,13 @@ from nixlib.python_request import by_preference, is_allowed, nearest
 from nixlib.settings import Settings
 from nixlib.standalone import choose, known_releases, standalone_artifacts, standalone_tree
 from nixlib.store import PathInfo, Store
+from nixlib.storenames import interpreter_store_name
 from nixlib.storepath import StorePath, fixed_output_path
 from nixlib.tree import Directory
 
 STANDALONE, HOST = "standalone", "host"
 _OUTAGE_SECONDS = 3600.0
 _SILENT_SECONDS = 8.0  # for a few kB; who has no standalone Python still has the host's
-
-
-def interpreter_store_name(version: str, source: str) -> str:
-    """The name of its store object; part of its store path, so never to be changed within a layout."""
-    return f"python-{version}" if source == STANDALONE else f"python-{version}-{source}"
 
 
 def lock_interpreter(
@@ -146,10 +142,15 @@ def _lock_host(
     if not ordered:
         evidence = tuple(f"Python {host.version}: `{host.executable}`" for host in hosts)
         raise _none_allowed(
-            request, [h.version for h in hosts], "is here", (*evidence, *((reason,) if reason else ()))
+            request,
+            [h.version for h in hosts],
+            "is here",
+            (*evidence, *((reason,) if reason else ())),
         )
     host, nar, libraries = _copies(ordered[0], settings, hosts)[0]
-    locked = LockedInterpreter(host.version, HOST, trees={current_system(): nar}, libraries=libraries)
+    locked = LockedInterpreter(
+        host.version, HOST, trees={current_system(): nar}, libraries=libraries
+    )
     if previous is not None and (previous.source, previous.version) == (HOST, host.version):
         return replace(locked, trees={**previous.trees, **locked.trees})
     return locked

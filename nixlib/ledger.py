@@ -18,10 +18,15 @@ from typing import TYPE_CHECKING
 from nixlib.package import LAYOUT
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from nixlib.lock import Lock
 
 WHEEL_RECIPE = f"wheel-{LAYOUT}"
 """What is made of a wheel: its layout decides the tree, so another layout is another pair."""
+
+STRICT_WHEEL_RECIPE = f"{WHEEL_RECIPE}-strict"
+"""The same, noted only for wheels that agree with their own RECORD."""
 
 STANDALONE_RECIPE = "standalone-1"
 """What is made of a release tarball of Python."""
@@ -49,7 +54,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._connection = _open(path)
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -77,13 +82,19 @@ class Ledger:
             found.update(self._run(query, (recipe, *batch)))
         return found
 
-    def known(self, lock: Lock) -> Mapping[str, str]:
-        """The trees of a lock's artifacts, by sha256, as far as this machine made them."""
+    def known(self, lock: Lock, *, strict: bool = False) -> Mapping[str, str]:
+        """The trees of a lock's artifacts, by sha256, as far as this machine made them.
+
+        Args:
+            lock: Whose artifacts.
+            strict: Leave out wheels that disagree with their own RECORD.
+        """
+        recipe = STRICT_WHEEL_RECIPE if strict else WHEEL_RECIPE
         wheels = (wheel.sha256 for package in lock.packages for wheel in package.wheels)
         pythons = (artifact.sha256 for artifact in lock.interpreter.artifacts.values())
         return {
             **self.get_many(pythons, STANDALONE_RECIPE),
-            **self.get_many(wheels, WHEEL_RECIPE),
+            **self.get_many(wheels, recipe),
         }
 
     def put(self, sha256: str, recipe: str, nar: str) -> None:

@@ -8,7 +8,15 @@ from typing import Final
 
 # ld.so(8): the cache first, then the default folders; Debian's have the architecture in them.
 _CACHE: Final = Path("/etc/ld.so.cache")
-_FOLDERS: Final = ("lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib", "lib/*-linux-gnu", "usr/lib/*-linux-gnu")
+_FOLDERS: Final = (
+    "lib",
+    "lib64",
+    "usr/lib",
+    "usr/lib64",
+    "usr/local/lib",
+    "lib/*-linux-gnu",
+    "usr/lib/*-linux-gnu",
+)
 
 
 def missing_libraries(libraries: Collection[str], *, root: Path = Path("/")) -> tuple[str, ...]:

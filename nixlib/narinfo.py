@@ -55,7 +55,8 @@ def parse_narinfo(data: bytes, store_dir: str) -> NarInfo:
         path = StorePath.parse(_whole(fields["StorePath"], store_dir), store_dir)
         references = tuple(map(StorePath.parse, fields.get("References", "").split()))
         compression = fields.get("Compression") or "bzip2"  # Nix's default since its first caches
-        size = int(fields["NarSize"]) if fields["NarSize"].isascii() else 0
+        # `int` alone would take signs, spaces, underscores and other alphabets' digits.
+        size = int(fields["NarSize"]) if re.fullmatch(r"[0-9]{1,18}", fields["NarSize"]) else 0
         info = NarInfo(
             path, fields["URL"], compression, parse_sha256(fields["NarHash"]), size, references
         )

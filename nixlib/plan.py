@@ -14,10 +14,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nixlib.canonical import digest
-from nixlib.errors import PlanError
+from nixlib.errors import HashMismatchError, PlanError
 from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
 from nixlib.platforms import python_minor, wheel_tags
-from nixlib.storepath import STORE_DIR, StorePath, fixed_output_path, sanitise_name
+from nixlib.storenames import interpreter_store_name, wheel_store_name
+from nixlib.storepath import STORE_DIR, StorePath, fixed_output_path
 
 if TYPE_CHECKING:
     from nixlib.spec import Spec
@@ -53,6 +54,28 @@ class Leaf:
     path: StorePath | None = None
     hint: str | None = None
 
+    def check_hint(self, nar: str) -> None:
+        """Hold what the lock claims against the true tree, SRI `nar`.
+
+        Raises:
+            HashMismatchError: They differ: the lock pairs a genuine artifact with another tree.
+        """
+        if self.hint in (None, nar):
+            return
+        raise HashMismatchError(
+            f"the lock gives a false store hash for `{self.name}` {self.version}",
+            details=(
+                "its file is the one that the lock names, and unpacks to another tree",
+                f"expected {self.hint}",
+                f"found    {nar}",
+            ),
+            hint="`%nixenv lock` in the notebook makes a true one; ask where this one came from",
+            url=self.artifact.url if self.artifact else "",
+            expected=self.hint,
+            actual=nar,
+            package=self.name,
+        )
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -82,8 +105,12 @@ class Plan:
     def digest(self) -> str:
         """Sha256 (hex) of what decides which environment comes out; what is known plays no part."""
         every = (self.interpreter, *self.leaves)
-        sources = [[leaf.name, leaf.artifact.sha256 if leaf.artifact else leaf.nar] for leaf in every]
-        return digest([sources, dict(self.collisions), self.python.version, self.layout, self.store_dir])
+        sources = [
+            [leaf.name, leaf.artifact.sha256 if leaf.artifact else leaf.nar] for leaf in every
+        ]
+        return digest(
+            [sources, dict(self.collisions), self.python.version, self.layout, self.store_dir]
+        )
 
 
 def plan(
@@ -151,19 +178,12 @@ class _Known(NamedTuple):
     hint: str | None
 
 
-def wheel_store_name(name: str, version: str) -> str:
-    """The name of a wheel's store object: `pandas-1.5.0`, whatever its file is called."""
-    return sanitise_name(f"{name}-{version}")
-
-
 def nar_digest(sri: str) -> bytes:
     """The 32 bytes in `sha256-…`."""
     return b64decode(sri.removeprefix("sha256-"), validate=True)
 
 
-def _interpreter(
-    locked: LockedInterpreter, system: str, known: Callable[..., _Known]
-) -> Leaf:
+def _interpreter(locked: LockedInterpreter, system: str, known: Callable[..., _Known]) -> Leaf:
     store_name = interpreter_store_name(locked.version, locked.source)
     if locked.source == "host":
         # Its tree is its identity, stated by the lock itself: no artifact stands behind it.
@@ -230,7 +250,8 @@ def _no_wheel(
     first = packages[0]
     others = f" and {len(packages) - 1} more" if len(packages) > 1 else ""
     details = [
-        f"`{package.name}` {package.version} offers {_offered(package)}" for package in packages[:_SHOWN]
+        f"`{package.name}` {package.version} offers {_offered(package)}"
+        for package in packages[:_SHOWN]
     ]
     if system.endswith("-linux"):
         library = f"glibc {glibc[0]}.{glibc[1]}" if glibc else "a C library that is not glibc"
@@ -245,5 +266,7 @@ def _no_wheel(
 
 
 def _offered(package: LockedPackage) -> str:
-    tags = ("-".join(wheel.filename.removesuffix(".whl").split("-")[-3:]) for wheel in package.wheels)
+    tags = (
+        "-".join(wheel.filename.removesuffix(".whl").split("-")[-3:]) for wheel in package.wheels
+    )
     return ", ".join(f"`{tag}`" for tag in tags) or "no wheel at all"

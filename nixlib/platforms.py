@@ -52,9 +52,14 @@ SYSTEMS: Final = tuple(_PLATFORMS)
 """Every system that a lock can be for, in the order in which they are shown."""
 
 # PEP 599, 571, 513: the names from before PEP 600, each with the glibc that it stands for.
-_LEGACY_MANYLINUX: Final = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
+_LEGACY_MANYLINUX: Final = {
+    (2, 17): "manylinux2014",
+    (2, 12): "manylinux2010",
+    (2, 5): "manylinux1",
+}
 # PEP 600 knows nothing older than manylinux1 on x86; PEP 599 brought the other architectures in.
 _OLDEST_GLIBC_MINOR: Final = {"x86_64": 5, "aarch64": 17}
+_GLIBC_MAJOR: Final = 2  # there is no other that a tag could name
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)(?:\.(\d+)((?:a|b|rc)\d+)?)?\+?")
 
 
@@ -149,7 +154,7 @@ def wheel_tags(
     Returns:
         Tags in the order of `packaging.tags.sys_tags`, musllinux left out.
     """
-    from packaging import tags  # imported here: 20 ms that a warm kernel start must not pay
+    from packaging import tags  # noqa: PLC0415 - 20 ms that a kernel start must not pay
 
     major, minor = python_version_key(python_minor)[:2]
     platforms = list(_platform_tags(_platform(system), glibc, macos))
@@ -173,7 +178,7 @@ def _platform_tags(
     known: _Platform, glibc: tuple[int, int] | None, macos: tuple[int, int]
 ) -> Iterator[str]:
     if known.kernel == "Darwin":
-        from packaging.tags import mac_platforms
+        from packaging.tags import mac_platforms  # noqa: PLC0415 - as above
 
         yield from mac_platforms(macos, known.machine)
         return
@@ -182,7 +187,7 @@ def _platform_tags(
 
 
 def _manylinux_tags(machine: str, glibc: tuple[int, int] | None) -> Iterator[str]:
-    if glibc is None or glibc[0] != 2:  # no other major glibc exists that a tag could name
+    if glibc is None or glibc[0] != _GLIBC_MAJOR:
         return
     for minor in range(glibc[1], _OLDEST_GLIBC_MINOR[machine] - 1, -1):
         yield f"manylinux_2_{minor}_{machine}"

@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from nixlib.errors import InterpreterError
 from nixlib.tree import Directory, Node, Regular, Symlink, walk
+from nixlib.trim import minor_of
 
 _SCRIPT = Path(__file__).parent / "builders" / "compile_stdlib.py"
 _SECONDS = 300  # on one slow core it takes ten
@@ -36,7 +37,7 @@ def with_bytecode(tree: Directory, version: str, *, scratch: Path | None = None)
     Raises:
         InterpreterError: It does not start, or is not of `version`.
     """
-    minor = ".".join(version.split(".")[:2])
+    minor = minor_of(version)
     library = f"lib/python{minor}"
     sources = [
         path
@@ -45,7 +46,7 @@ def with_bytecode(tree: Directory, version: str, *, scratch: Path | None = None)
     ]
     with tempfile.TemporaryDirectory(dir=scratch, prefix="nixenv-python-") as folder:
         write_tree(tree, Path(folder))
-        output = _run(Path(folder), minor, "\n".join(sources).encode())
+        output = _run(Path(folder), version, "\n".join(sources).encode())
     suffix = f".cpython-{minor.replace('.', '')}.pyc"
     codes = dict(_records(io.BytesIO(output)))
     return _merged(tree, library, codes, suffix)
@@ -65,23 +66,29 @@ def write_tree(tree: Directory, folder: Path) -> None:
             target.chmod(0o755 if node.executable else 0o644)
 
 
-def _run(folder: Path, minor: str, sources: bytes) -> bytes:
+def _run(folder: Path, version: str, sources: bytes) -> bytes:
     # A fixed hash seed, because the order of a set in marshalled code depends on it before 3.11.
     # Isolated mode would ignore that variable, so each of its parts is asked for by itself.
-    command = [folder / f"bin/python{minor}", "-s", "-S", "-B", "-W", "ignore", "-c", _SCRIPT.read_text()]
+    program = folder / f"bin/python{minor_of(version)}"
+    command = [program, "-s", "-S", "-B", "-W", "ignore", "-c", _SCRIPT.read_text("utf-8"), version]
     try:
         done = subprocess.run(
-            command, cwd=folder, input=sources, capture_output=True, timeout=_SECONDS,
-            env={"PYTHONHASHSEED": "0"}, check=False,
+            command,
+            cwd=folder,
+            input=sources,
+            capture_output=True,
+            timeout=_SECONDS,
+            env={"PYTHONHASHSEED": "0"},
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InterpreterError(
-            f"the copy of Python {minor} cannot be started", details=(str(error),)
+            f"the copy of Python {version} cannot be started", details=(str(error),)
         ) from error
     if done.returncode != 0:
         tail = done.stderr.decode("utf-8", "replace").splitlines()[-20:]
         raise InterpreterError(
-            f"the copy of Python {minor} does not run on this machine: exit status {done.returncode}",
+            f"the copy of Python {version} does not run on this machine: exit status {done.returncode}",
             details=tuple(tail),
         )
     return done.stdout

@@ -161,11 +161,14 @@ class _Image:
     def is_shared(self, span: tuple[int, int]) -> bool:
         """Whether a symbol's name is the tail of the string at `span`: linkers merge such strings.
 
-        The symbols are taken to end where the strings begin, as every linker lays them out; what
-        else lies between can only make this answer yes where no would do.
+        Linkers lay the strings out behind the symbols, in one segment; what else lies between can only
+        make this answer yes where no would do. Strings in another segment were moved there by a
+        tool like this one, which merges none.
         """
         symbols = _file_offset(self.segments, dict(self.entries)[_DT_SYMTAB])
         size = max(0, self.strings - symbols) // _SYMBOL.size * _SYMBOL.size
+        if _segment_at(self.segments, symbols) != _segment_at(self.segments, self.strings):
+            return False
         first, last = span[0] - self.strings, span[1] - self.strings
         names = _SYMBOL.iter_unpack(self.elf[symbols : symbols + size])
         return any(first <= name < last for (name,) in names)
@@ -183,7 +186,9 @@ def _segments(elf: bytes) -> Iterator[_Segment]:
     (table,) = struct.unpack_from("<Q", elf, 32)
     size, count = struct.unpack_from("<HH", elf, 54)
     for header in range(table, table + size * count, size):
-        kind, flags, offset, address, _, file_size, memory_size, align = _PHDR.unpack_from(elf, header)
+        kind, flags, offset, address, _, file_size, memory_size, align = _PHDR.unpack_from(
+            elf, header
+        )
         yield _Segment(header, kind, flags, offset, address, file_size, memory_size, align)
 
 
@@ -192,6 +197,13 @@ def _file_offset(segments: Sequence[_Segment], address: int) -> int:
         if segment.kind == _PT_LOAD and 0 <= address - segment.address < segment.file_size:
             return address - segment.address + segment.offset
     raise IndexError(address)
+
+
+def _segment_at(segments: Sequence[_Segment], offset: int) -> _Segment | None:
+    loads = (
+        s for s in segments if s.kind == _PT_LOAD and s.offset <= offset < s.offset + s.file_size
+    )
+    return next(loads, None)
 
 
 class _reading:  # noqa: N801 - used as a statement

@@ -18,7 +18,15 @@ from nixlib.runpath import rewrite_run_path
 
 _LIBRARY: Final = "lib"
 # glibc itself: manylinux wheels need it as well, so a machine without it is no machine of ours.
-_GLIBC: Final = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "ld-linux")
+_GLIBC: Final = (
+    "libc.so",
+    "libm.so",
+    "libdl.so",
+    "libpthread.so",
+    "librt.so",
+    "libutil.so",
+    "ld-linux",
+)
 # Modules that a machine may well lack the libraries of; they say so when they are imported.
 _OPTIONAL: Final = ("_tkinter.", "_gdbm.", "_dbm.", "nis.", "_curses", "readline.", "_uuid.")
 _SYSTEM_FOLDERS: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
@@ -37,7 +45,9 @@ class Binaries:
     libraries: tuple[str, ...]
 
 
-def gather(programs: Mapping[str, Path], find: Callable[[str], str], spare: Iterable[Path]) -> Binaries:
+def gather(
+    programs: Mapping[str, Path], find: Callable[[str], str], spare: Iterable[Path]
+) -> Binaries:
     """The `programs`, and every library that must come along, with run-paths of `$ORIGIN`.
 
     Args:

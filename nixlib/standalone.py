@@ -39,7 +39,9 @@ _SUM: Final = re.compile(r"([0-9a-f]{64})[ *]*(\S+)?\s*")
 _MAX_TEXT: Final = 4 << 20  # a release's list of sums has 0.2 MB
 # `install_only` is the tree alone; the other kinds have object files, or need a zstd reader. Of both
 # kinds of one version uv names the stripped one, a third of the size.
-_FILE: Final = re.compile(r".*/download/(?P<release>[^/]+)/(?P<file>[^/]+-install_only(_stripped)?\.tar\.gz)")
+_FILE: Final = re.compile(
+    r".*/download/(?P<release>[^/]+)/(?P<file>[^/]+-install_only(_stripped)?\.tar\.gz)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,14 @@ def known_releases(uv: Sequence[str] | None = None) -> tuple[Release, ...]:
     Raises:
         InterpreterError: uv could not be started or does not answer as it should.
     """
-    command = [*(uv or (_uv(),)), "python", "list", "--all-versions", "--all-platforms", "--all-arches"]
+    command = [
+        *(uv or (_uv(),)),
+        "python",
+        "list",
+        "--all-versions",
+        "--all-platforms",
+        "--all-arches",
+    ]
     command += ["--only-downloads", "--output-format", "json", "--no-config"]
     # Variables that point uv at another list or mirror change the answer's URLs, not what we ask.
     process_env = {key: value for key, value in os.environ.items() if not key.startswith("UV_")}
@@ -126,7 +135,8 @@ def standalone_artifacts(
     """
     mirror = mirror.rstrip("/")
     try:
-        sums = {release.release: _sums(client, mirror, release) for release in chosen.values()}
+        releases = {release.release for release in chosen.values()}
+        sums = {release: _sums(client, mirror, release) for release in releases}
         return {
             system: _artifact(client, mirror, release, sums[release.release])
             for system, release in sorted(chosen.items())
@@ -139,14 +149,16 @@ def standalone_artifacts(
         ) from error
 
 
-def _sums(client: HttpClient, mirror: str, release: Release) -> dict[str, str]:
+def _sums(client: HttpClient, mirror: str, release: str) -> dict[str, str]:
     """The sha256 of each file of a release; empty where the release has no list of them."""
-    text = _text(client, f"{mirror}/{release.release}/SHA256SUMS")
+    text = _text(client, f"{mirror}/{release}/SHA256SUMS")
     found = (_SUM.fullmatch(line) for line in text.splitlines())
     return {line[2]: line[1] for line in found if line and line[2]}
 
 
-def _artifact(client: HttpClient, mirror: str, release: Release, sums: Mapping[str, str]) -> Artifact:
+def _artifact(
+    client: HttpClient, mirror: str, release: Release, sums: Mapping[str, str]
+) -> Artifact:
     url = f"{mirror}/{release.release}/{release.file.replace('+', '%2B')}"
     # Releases up to 2022 have one file of a single sum beside each file.
     sha256 = sums.get(release.file)
@@ -179,7 +191,9 @@ def _size(client: HttpClient, url: str) -> int:
     """The size of the file at `url`, in bytes; one of them is asked for."""
     with client.get(url, {"Range": "bytes=0-0"}) as response:
         _check(response.status, url)
-        field = "content-range" if response.status == HTTPStatus.PARTIAL_CONTENT else "content-length"
+        field = (
+            "content-range" if response.status == HTTPStatus.PARTIAL_CONTENT else "content-length"
+        )
         size = response.headers.get(field, "").rpartition("/")[2]
     if not size.isdigit():
         raise NetworkError("the mirror of Pythons does not tell the size of a file", url=url)
@@ -231,7 +245,9 @@ def _belongs(path: str, minor: str) -> bool:
 
 def _relocated(path: str, node: Node) -> Node:
     name = path.rpartition("/")[2]
-    if not isinstance(node, Regular) or not (name.startswith("_sysconfigdata") and name.endswith(".py")):
+    if not isinstance(node, Regular) or not (
+        name.startswith("_sysconfigdata") and name.endswith(".py")
+    ):
         return node
     source = b"".join(node.read()).decode("utf-8")
     return Regular.of(relocated(source, _CONFIGURED).encode())

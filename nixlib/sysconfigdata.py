@@ -16,11 +16,11 @@ _HEADER: Final = '''"""Build variables of this Python; its own place is filled i
 import sys
 
 '''
-_FOOTER: Final = '''
+_FOOTER: Final = """
 for _name, _value in build_time_vars.items():
     if isinstance(_value, str) and "{mark}" in _value:
         build_time_vars[_name] = _value.replace("{mark}", sys.base_prefix)
-'''
+"""
 _MARK: Final = "@base_prefix@"
 _SYSTEM: Final = ("/usr", "/usr/local")
 
@@ -62,9 +62,9 @@ def _variables(source: str) -> Mapping[str, Any] | None:
     try:
         module = ast.parse(source)
         for statement in module.body:
-            if isinstance(statement, ast.Assign) and [ast.unparse(t) for t in statement.targets] == [
-                "build_time_vars"
-            ]:
+            if isinstance(statement, ast.Assign) and [
+                ast.unparse(t) for t in statement.targets
+            ] == ["build_time_vars"]:
                 value = ast.literal_eval(statement.value)
                 return value if isinstance(value, dict) else None
     except (SyntaxError, ValueError):

@@ -112,4 +112,6 @@ def _chunks(data: memoryview) -> Iterable[bytes]:
 
 
 def _bad(reason: str) -> InterpreterError:
-    return InterpreterError("the archive of a Python is not one that can be unpacked", details=(reason,))
+    return InterpreterError(
+        "the archive of a Python is not one that can be unpacked", details=(reason,)
+    )

@@ -56,12 +56,14 @@ class Wheel:
         tree: The store object (layout 1). Large members are inflated each time they are read, so
             the wheel's bytes must outlive it.
         warnings: What is wrong with it and did not stop it, naming wheel and file.
+        has_true_record: Whether its RECORD agrees with its files.
     """
 
     filename: str
     facts: Facts
     tree: Directory
     warnings: tuple[str, ...] = ()
+    has_true_record: bool = True
 
 
 def read_wheel(data: Data, filename: str, *, strict: bool = False) -> Wheel:
@@ -106,7 +108,8 @@ def read_wheel(data: Data, filename: str, *, strict: bool = False) -> Wheel:
         python_scripts=_python_scripts(placed),
         origin=_origin(placed),
     )
-    return Wheel(filename, facts, _tree(filename, placed, info, facts), tuple(warnings))
+    tree = _tree(filename, placed, info, facts)
+    return Wheel(filename, facts, tree, tuple(warnings), has_true_record=not wrong)
 
 
 def _error(filename: str, what: str, member: str = "", details: Iterable[str] = ()) -> WheelError:

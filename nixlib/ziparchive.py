@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from mmap import mmap
 
 from isal import isal_zlib  # 0.57 s where zlib takes 1.1 for the same 470 MB
+from isal.igzip_lib import IsalError
 
 from nixlib.errors import WheelError
 
-Data = bytes | mmap
+Data = bytes | bytearray | mmap
 
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -77,7 +78,7 @@ class Archive:
             try:
                 # One byte more than declared shows a lie without inflating all of it.
                 content = stream.decompress(raw, member.size + 1)
-            except isal_zlib.error as error:
+            except IsalError as error:
                 raise self._damaged(member, str(error)) from error
             if not stream.eof and len(content) <= member.size:
                 raise self._damaged(member, "its data ends too early")
@@ -114,7 +115,7 @@ class Archive:
                     waiting = stream.unconsumed_tail
             while rest := stream.decompress(b"", _CHUNK):  # igzip holds back up to 64 KiB
                 yield rest
-        except isal_zlib.error as error:
+        except IsalError as error:
             raise self._damaged(member, str(error)) from error
 
     def _check(self, member: Member, size: int, crc: int) -> None:

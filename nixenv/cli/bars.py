@@ -58,7 +58,9 @@ class _Bars:
 
     def _task(self, phase: str) -> TaskID:
         if phase not in self._tasks:
-            self._tasks[phase] = self._display.add_task(VERBS[phase], total=None, bytes=False, count="")
+            self._tasks[phase] = self._display.add_task(
+                VERBS[phase], total=None, bytes=False, count=""
+            )
         return self._tasks[phase]
 
     def _show(self, event: Progress) -> None:

@@ -30,13 +30,21 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     outcomes: list[Outcome] = []
     failures: list[Failure] = []
     for path in find_documents(named):
-        try:
-            outcomes.append(build_document(path, context))
-        except RealisationCancelledError:
-            raise
-        except NixError as error:
-            failures.append(failure_of(error))
+        made = _attempt(path, context)
+        if isinstance(made, Outcome):
+            outcomes.append(made)
+        else:
+            failures.append(made)
     return _report(outcomes, failures, context, clock() - started)
+
+
+def _attempt(path: Path, context: Context) -> Outcome | Failure:
+    try:
+        return build_document(path, context)
+    except RealisationCancelledError:
+        raise
+    except NixError as error:
+        return failure_of(error)
 
 
 def find_documents(named: Sequence[str]) -> Iterator[Path]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from nixenv.cli.carried import Carried, naming, read_carried
-from nixenv.cli.changes import Changes, changes_between
+from nixenv.cli.changes import NO_CHANGES, changes_between
 from nixenv.cli.command import Context
-from nixenv.cli.outcome import Outcome, clock, note_use
+from nixenv.cli.outcome import Outcome, bytecode_prefix, clock, note_use
 from nixlib.engine import Built, build
+from nixlib.environment import find_environment
 from nixlib.lock import Lock
+from nixlib.settings import Settings
+from nixlib.spec import Spec
 
 
 def build_document(path: str | Path, context: Context) -> Outcome:
@@ -23,7 +27,11 @@ def build_document(path: str | Path, context: Context) -> Outcome:
     """
     started = clock()
     carried = read_carried(path)
-    built = _build_unlocked(carried, context) if carried.lock is None else build_locked(carried, context)
+    built = (
+        _build_unlocked(carried, context)
+        if carried.lock is None
+        else build_locked(carried, context)
+    )
     note_use(built.lock, context.settings, carried.document)
     is_new = carried.lock is None
     return Outcome(
@@ -32,7 +40,7 @@ def build_document(path: str | Path, context: Context) -> Outcome:
         lock=built.lock,
         environment=built.environment,
         seconds=clock() - started,
-        changes=changes_between(None, built.lock) if is_new else Changes(),
+        changes=changes_between(None, built.lock) if is_new else NO_CHANGES,
         warnings=(*(built.lock.notes if is_new else ()), *built.environment.warnings),
     )
 
@@ -43,7 +51,7 @@ def build_locked(carried: Carried, context: Context) -> Built:
     Raises:
         NixError: There is no lock, it is stale, or it cannot be built.
     """
-    return _build(carried, carried.fresh_lock(), context)
+    return build_lock(carried, carried.spec, carried.fresh_lock(), context)
 
 
 def _build_unlocked(carried: Carried, context: Context) -> Built:
@@ -51,18 +59,37 @@ def _build_unlocked(carried: Carried, context: Context) -> Built:
 
     with naming(carried.document):
         lock = resolve(carried, carried.spec, context)
-    built = _build(carried, lock, context)
+    built = build_lock(carried, carried.spec, lock, context)
     save(carried.document, carried.spec, built.lock)
     return built
 
 
-def _build(carried: Carried, lock: Lock, context: Context) -> Built:
+def build_lock(carried: Carried, spec: Spec, lock: Lock, context: Context) -> Built:
+    """The environment of `lock`; when it was not there yet, its bytecode is compiled in the background.
+
+    Raises:
+        NixError: It cannot be built.
+    """
+    is_there = find_environment(lock, context.settings) is not None
     with naming(carried.document):
-        return build(
-            carried.spec,
+        built = build(
+            spec,
             lock,
             settings=context.settings,
             notebook=str(carried.path),
             on_event=context.on_event,
             cancel=context.cancel,
         )
+    if not is_there:
+        _compile(built.environment.path, context.settings)
+    return built
+
+
+def _compile(environment: Path, settings: Settings) -> None:
+    from nixlib.bytecode import compile_in_background  # noqa: PLC0415 - a cache hit compiles nothing
+
+    if bytecode_prefix(environment, settings) is None:
+        return
+    # Bytecode saves time and nothing else: a disk that is full has been complained about before.
+    with suppress(OSError):
+        compile_in_background(environment, settings.cache_dir)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nixenv.cli.building import build_lock
 from nixenv.cli.carried import Carried, naming
 from nixenv.cli.changes import changes_between
 from nixenv.cli.command import Context
 from nixenv.cli.outcome import Outcome, clock, note_use
 from nixenv.metadata import KEY, Document, write_document
-from nixlib.engine import Upgrade, build, lock_spec
+from nixlib.engine import Upgrade, lock_spec
 from nixlib.environment import Environment, find_environment
 from nixlib.lock import Lock
 from nixlib.spec import Spec
@@ -38,14 +39,7 @@ def change(
     started = clock()
     with naming(carried.document):
         lock = resolve(carried, spec, context, upgrade=upgrade, as_of=as_of)
-        built = build(
-            spec,
-            lock,
-            settings=context.settings,
-            notebook=str(carried.path),
-            on_event=context.on_event,
-            cancel=context.cancel,
-        )
+    built = build_lock(carried, spec, lock, context)
     save(carried.document, spec, built.lock)
     return _outcome(carried, spec, built.lock, built.environment, clock() - started)
 

@@ -39,6 +39,9 @@ class Changes:
         return tuple(line for _, line in sorted(every))
 
 
+NO_CHANGES = Changes()
+
+
 def changes_between(before: Lock | None, after: Lock | None) -> Changes:
     """What has to happen to get from one lock to the other; no lock has no packages."""
     old, new = _versions(before), _versions(after)
@@ -62,7 +65,9 @@ def _versions(lock: Lock | None) -> dict[str, str]:
 
 def packages_here(lock: Lock, system: str) -> tuple[LockedPackage, ...]:
     """The packages that `system` gets, by name."""
-    here = (package for package in lock.packages if not package.systems or system in package.systems)
+    here = (
+        package for package in lock.packages if not package.systems or system in package.systems
+    )
     return tuple(sorted(here))
 
 

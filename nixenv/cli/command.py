@@ -64,7 +64,7 @@ def run_command(arguments: argparse.Namespace) -> int:
 
 def _run_verb(arguments: argparse.Namespace, cancel: Cancel) -> Report:
     settings = load_settings({"store": arguments.store} if arguments.store else None)
-    verb = cast(Verb, importlib.import_module(f"nixenv.cli.{arguments.verb}"))
+    verb = cast("Verb", importlib.import_module(f"nixenv.cli.{arguments.verb}"))
     with events_to(sys.stderr, is_json=arguments.events, is_quiet=arguments.quiet) as on_event:
         return verb.run(arguments, Context(settings, on_event, cancel))
 

@@ -29,7 +29,11 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     text = [line for finding in findings for line in _lines(finding)]
     text.append(_verdict(problems, warnings))
     return Report(
-        {"findings": [asdict(finding) for finding in findings], "problems": problems, "warnings": warnings},
+        {
+            "findings": [asdict(finding) for finding in findings],
+            "problems": problems,
+            "warnings": warnings,
+        },
         "\n".join(text),
         exit_code=1 if problems else 0,
         is_answer=True,
@@ -60,4 +64,6 @@ def _lines(finding: Finding) -> list[str]:
 def _verdict(problems: int, warnings: int) -> str:
     if problems:
         return f"\n{problems} problem{'s' * (problems > 1)}, {warnings} warnings"
-    return f"\nno problem, {warnings} warning{'s' * (warnings != 1)}" if warnings else "\nall is well"
+    return (
+        f"\nno problem, {warnings} warning{'s' * (warnings != 1)}" if warnings else "\nall is well"
+    )

@@ -52,7 +52,9 @@ def find_rooted(settings: Settings) -> tuple[Rooted, ...]:
     for use in recorded_uses(settings.state_dir):
         uses.setdefault(use.root, []).append(use)
     folder = settings.environments_dir
-    links = sorted(link for link in folder.iterdir() if link.is_symlink()) if folder.is_dir() else []
+    links = (
+        sorted(link for link in folder.iterdir() if link.is_symlink()) if folder.is_dir() else []
+    )
     return tuple(
         Rooted(
             root=link.name,
@@ -169,11 +171,19 @@ def _report(rows: list[dict[str, Any]], freed: int, bytecode: int, *, is_dry: bo
         for row in rows
     ]
     text = [format_table(table)] * bool(table)
-    text.append(f"{verb} {len(dropped)} of {len(rows)} environments and {format_bytes(bytecode)} of bytecode")
+    text.append(
+        f"{verb} {len(dropped)} of {len(rows)} environments and {format_bytes(bytecode)} of bytecode"
+    )
     if dropped and not is_dry:
         command = collect_command(Path(dropped[0]["environment"]))
         text.append(f"`{command}` now frees {format_bytes(freed)} that nothing else needs")
-    result = {"environments": rows, "dropped": len(dropped), "bytes": freed, "bytecode_bytes": bytecode, "dry_run": is_dry}
+    result = {
+        "environments": rows,
+        "dropped": len(dropped),
+        "bytes": freed,
+        "bytecode_bytes": bytecode,
+        "dry_run": is_dry,
+    }
     return Report(result, "\n".join(text), is_answer=is_dry)
 
 

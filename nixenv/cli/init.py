@@ -36,7 +36,9 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     report = outcome.report(context.settings, headline)
     # Every package of a new lock is an added one; the count says it better.
     text = "\n".join(line for line in report.text.splitlines() if not line.startswith("  + "))
-    return Report(report.result, f"{text}\nopen it with any Jupyter, or build it now: `nixenv sync {path}`")
+    return Report(
+        report.result, f"{text}\nopen it with any Jupyter, or build it now: `nixenv sync {path}`"
+    )
 
 
 def _spec(arguments: argparse.Namespace) -> Spec:

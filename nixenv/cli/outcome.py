@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nixenv.cli.changes import Changes, held_lines
+from nixenv.cli.changes import NO_CHANGES, Changes, held_lines
 from nixenv.cli.report import Report
 from nixenv.environments import hold, record_use
 from nixenv.metadata import Document
@@ -36,7 +36,7 @@ class Outcome:
     lock: Lock
     environment: Environment | None
     seconds: float
-    changes: Changes = Changes()
+    changes: Changes = NO_CHANGES
     warnings: tuple[str, ...] = ()
 
     @property
@@ -65,7 +65,9 @@ class Outcome:
         return Report(self.to_json(settings), "\n".join(text))
 
 
-def _places(environment: Environment | None, lock: Lock, settings: Settings) -> dict[str, str | None]:
+def _places(
+    environment: Environment | None, lock: Lock, settings: Settings
+) -> dict[str, str | None]:
     """Where the environment, its Python, its packages and their bytecode are."""
     if environment is None:
         return dict.fromkeys(("env", "python", "site_packages", "pycache_prefix", "hold"))

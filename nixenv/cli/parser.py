@@ -39,7 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_spec_verbs(verbs: _Verbs) -> None:
-    verb = _verb(verbs, "init", "make a notebook carry an environment", 'init a.ipynb "pandas==1.5"')
+    verb = _verb(
+        verbs, "init", "make a notebook carry an environment", 'init a.ipynb "pandas==1.5"'
+    )
     _notebook(verb)
     verb.add_argument("requirements", nargs="*", metavar="REQ", help="a PEP 508 requirement")
     verb.add_argument("--python", metavar="X.Y", help="Python version, such as 3.11")
@@ -64,7 +66,9 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
         metavar="NAME",
         help="let these packages move to their newest; without a name, all of them",
     )
-    verb.add_argument("--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)")
+    verb.add_argument(
+        "--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)"
+    )
 
 
 def _add_environment_verbs(verbs: _Verbs) -> None:
@@ -87,10 +91,15 @@ def _add_environment_verbs(verbs: _Verbs) -> None:
     verb.add_argument("--allow-errors", action="store_true", help="go on after a failing cell")
 
     verb = _verb(
-        verbs, "shell", "a shell, or one command, inside the environment", "shell a.ipynb -- python -V"
+        verbs,
+        "shell",
+        "a shell, or one command, inside the environment",
+        "shell a.ipynb -- python -V",
     )
     _notebook(verb)
-    verb.add_argument("command", nargs="*", metavar="CMD", help="after `--`: the command and its arguments")
+    verb.add_argument(
+        "command", nargs="*", metavar="CMD", help="after `--`: the command and its arguments"
+    )
 
 
 def _add_question_verbs(verbs: _Verbs) -> None:
@@ -110,7 +119,9 @@ def _add_question_verbs(verbs: _Verbs) -> None:
 
 
 def _add_machine_verbs(verbs: _Verbs) -> None:
-    verb = _verb(verbs, "gc", "let go of environments that nobody uses", "gc --older-than 30d --dry-run")
+    verb = _verb(
+        verbs, "gc", "let go of environments that nobody uses", "gc --older-than 30d --dry-run"
+    )
     verb.add_argument(
         "--older-than",
         type=_days,
@@ -143,7 +154,9 @@ def _verb(verbs: _Verbs, name: str, summary: str, example: str) -> argparse.Argu
     shown.add_argument("--json", action="store_true", help="one JSON object on standard output")
     shown.add_argument("--quiet", "-q", action="store_true", help="no progress, no summary")
     shown.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
-    verb.add_argument("--store", metavar="URI", help="the Nix store: a folder, daemon, or unix://SOCKET")
+    verb.add_argument(
+        "--store", metavar="URI", help="the Nix store: a folder, daemon, or unix://SOCKET"
+    )
     return verb
 
 

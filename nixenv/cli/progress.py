@@ -70,10 +70,13 @@ class PlainLines:
         self._last: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
+        """Write the line that `event` is worth, if any."""
         if isinstance(event, Note):
             self._write(note_line(event))
         elif isinstance(event, Phase):
-            if event.name == "resolve":
+            # Resolving may be silent for seconds; the other phases count at once.
+            if event.name == "resolve" and event.name not in self._last:
+                self._last[event.name] = -_LINE_INTERVAL
                 self._write(VERBS[event.name])
         elif self._is_due(event):
             self._write(progress_line(event))

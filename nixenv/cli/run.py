@@ -84,7 +84,8 @@ def _read_notebook(carried: Carried) -> Any:
     import nbformat  # noqa: PLC0415 - with its JSON schema, a fifth of a second
 
     try:
-        notebook = nbformat.reads(carried.path.read_text(encoding="utf-8-sig"), as_version=4)
+        text = carried.path.read_text(encoding="utf-8-sig")
+        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
     except Exception as error:
         # nbformat raises whatever its schema checker and converters raise.
         raise UsageError(
@@ -97,7 +98,9 @@ def _read_notebook(carried: Carried) -> Any:
     return notebook
 
 
-def _execute(notebook: Any, carried: Carried, arguments: argparse.Namespace) -> dict[str, Any] | None:
+def _execute(
+    notebook: Any, carried: Carried, arguments: argparse.Namespace
+) -> dict[str, Any] | None:
     """Run the cells of `notebook` in place; what failed, or None."""
     from nbclient import NotebookClient  # noqa: PLC0415
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError  # noqa: PLC0415
@@ -184,7 +187,8 @@ def _write_notebook(notebook: Any, output: Path) -> None:
 
     from nixenv.atomic import replace  # noqa: PLC0415
 
-    replace(output, f"{nbformat.writes(notebook)}\n".encode())
+    text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+    replace(output, f"{text}\n".encode())
 
 
 def _text(result: dict[str, Any], notebook: Any) -> str:
@@ -195,8 +199,8 @@ def _text(result: dict[str, Any], notebook: Any) -> str:
         headline = f"ran {result['cells']} cells of `{Path(result['notebook']).name}` in {result['seconds']:.1f} s{where}"
         return f"{shown}\n{headline}" if shown else headline
     lines = failure["source"].splitlines() or [""]
-    shown = lines if len(lines) <= 12 else [*lines[:11], "…"]  # noqa: PLR2004 - a screen, not the cell
-    source = "\n".join(f"    {line}" for line in shown)
+    excerpt = lines if len(lines) <= 12 else [*lines[:11], "…"]  # noqa: PLR2004 - a screen, not the cell
+    source = "\n".join(f"    {line}" for line in excerpt)
     return f"cell {failure['cell']} of `{result['notebook']}` failed: {failure['error']}\n{source}{where}"
 
 

@@ -24,7 +24,9 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     """Show the tree of `arguments.notebook`'s lock, or only the ways to `arguments.why`."""
     del context
     carried = read_carried(arguments.notebook)
-    packages = {package.name: package for package in packages_here(carried.fresh_lock(), current_system())}
+    packages = {
+        package.name: package for package in packages_here(carried.fresh_lock(), current_system())
+    }
     roots = _roots(carried, packages)
     if arguments.why:
         target = parse_requirement(arguments.why).name

@@ -116,7 +116,9 @@ def probe(python: str, around: Surroundings) -> Installation:
 def _check_versions(installation: Installation) -> tuple[Finding, ...]:
     if installation.trouble:
         return (
-            Finding("jupyter", "warning", f"`{installation.python}` does not run", installation.trouble),
+            Finding(
+                "jupyter", "warning", f"`{installation.python}` does not run", installation.trouble
+            ),
         )
     needed = (
         ("jupyter_server", installation.facts["server"], SERVER_MINIMUM),

@@ -35,7 +35,7 @@ def _ask(index: Index, around: Surroundings) -> tuple[Finding, str]:
         with httpx.Client(
             timeout=patience, follow_redirects=True, verify=around.certificates or True
         ) as client:
-            answer = client.head(url, auth=index.credentials)
+            answer = client.head(url, auth=index.credentials or httpx.USE_CLIENT_DEFAULT)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return _silent(index.public, str(error) or type(error).__name__), ""
     date = answer.headers.get("Date", "")

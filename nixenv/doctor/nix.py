@@ -42,7 +42,11 @@ def check_nix(around: Surroundings) -> tuple[Finding, ...]:
     version = answer.stdout.strip().rpartition(" ")[2]
     if answer.returncode or not version:
         why = (answer.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-        return (Finding("nix", "problem", f"`{program}` does not run: {why}", "", _install_command(around)),)
+        return (
+            Finding(
+                "nix", "problem", f"`{program}` does not run: {why}", "", _install_command(around)
+            ),
+        )
     return (Finding("nix", "ok", f"Nix {version}, `{program}`"),)
 
 
@@ -64,7 +68,9 @@ def check_daemon(around: Surroundings) -> tuple[Finding, ...]:
         return (_closed_socket(Path(location.socket), around),)
     if location.kind == "auto" and os.access(location.state_dir, os.W_OK):
         return (Finding("daemon", "ok", "none runs, and this user may write the store itself"),)
-    found = "is not there" if isinstance(refusal, FileNotFoundError) else "is there, but nobody answers"
+    found = (
+        "is not there" if isinstance(refusal, FileNotFoundError) else "is there, but nobody answers"
+    )
     return (
         Finding(
             "daemon",

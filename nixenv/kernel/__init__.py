@@ -17,9 +17,9 @@ __all__ = ["load_ipython_extension", "start_session", "unload_ipython_extension"
 
 def start_session(variables: Mapping[str, str]) -> None:
     """Remember the `NIXENV_*` variables that this kernel was started with; the launcher calls it once."""
-    from . import session  # noqa: PLC0415
+    from . import launched  # noqa: PLC0415
 
-    session.start(variables)
+    launched.remember(variables)
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -86,8 +86,8 @@ def engine_environment(
     own_bin = os.path.join(prefix, "bin")
     folders = kept.get("PATH", os.defpath).split(os.pathsep)
     kept["PATH"] = os.pathsep.join(folder for folder in folders if not _is_same(folder, own_bin))
-    kept.update(variables)
-    return kept
+    # What a user sets in a cell comes later than what the server had, so it wins.
+    return {**variables, **kept}
 
 
 def _is_same(folder: str, other: str) -> bool:

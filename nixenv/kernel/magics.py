@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from . import launched
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
+
+# IPython's magics that would change an environment; in ours they say how that is done.
+INSTALLERS = ("pip", "conda", "mamba", "micromamba", "uv")
 
 # The `?` help of the magic: usage first, as IPython's own magics do.
 HELP = """\
@@ -54,12 +59,24 @@ def register(shell: Any) -> None:
 
     for key in ("%nixenv", "%%nixenv"):
         shell.set_hook("complete_command", complete_command, str_key=key)
-    from .session import is_launched  # noqa: PLC0415
+    if launched.variables() is not None:
+        for name in INSTALLERS:
+            shell.register_magic_function(_redirected(name), magic_kind="line", magic_name=name)
 
-    if is_launched():
-        from .redirects import register as redirect  # noqa: PLC0415
 
-        redirect(shell)
+def _redirected(name: str) -> Callable[[str], None]:
+    """The line magic that stands for IPython's own `%<name>`."""
+
+    def magic(line: str) -> None:
+        from .redirects import answer  # noqa: PLC0415
+
+        answer(name, line)
+
+    magic.__doc__ = (
+        f"Usage: %{name} list | freeze | show NAME\n\n"
+        "Asks about this notebook's environment. To change it, use %nixenv add and %nixenv remove."
+    )
+    return magic
 
 
 def unregister(shell: Any) -> None:

@@ -12,11 +12,6 @@ import sys
 
 from .failure import KernelSideError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, Callable
-
-NAMES = ("pip", "conda", "mamba", "micromamba", "uv")
 CHANGES = {"install": "add", "add": "add", "update": "add", "upgrade": "add",
            "uninstall": "remove", "remove": "remove"}  # fmt: skip
 # Options of pip, conda and uv whose value is the next word; it is no requirement.
@@ -43,20 +38,6 @@ WITH_VALUE = frozenset(
         "--python",
     ]
 )
-
-
-def redirected(name: str) -> Callable[[str], None]:
-    """The line magic that stands for IPython's own `%<name>`."""
-
-    def magic(line: str) -> None:
-        answer(name, line)
-
-    magic.__name__ = name
-    magic.__doc__ = (
-        f"Usage: %{name} list | freeze | show NAME\n\n"
-        "Asks about this notebook's environment. To change it, use `%nixenv add` and `%nixenv remove`."
-    )
-    return magic
 
 
 def answer(name: str, line: str) -> None:
@@ -105,9 +86,3 @@ def _in_pep_508(requirement: str) -> str:
 
 def _quoted(word: str) -> str:
     return f'"{word}"' if re.search(r"[\s;#$\\]", word) else word
-
-
-def register(shell: Any) -> None:
-    """Put these magics in the place of IPython's."""
-    for name in NAMES:
-        shell.register_magic_function(redirected(name), magic_kind="line", magic_name=name)

@@ -10,25 +10,12 @@ import os
 import sys
 from dataclasses import dataclass
 
+from . import launched
 from .failure import KernelSideError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Mapping
-
-# What the launcher took out of the process environment. It is here, and not in the package, because
-# `%reload_ext nixenv` runs the package again.
-_launched_with: list[Mapping[str, str]] = []
-
-
-def start(variables: Mapping[str, str]) -> None:
-    """Remember what the launcher was started with: from now on the environment is ours to extend."""
-    _launched_with[:] = [dict(variables)]
-
-
-def is_launched() -> bool:
-    """Whether our launcher started this kernel, so that its environment is ours."""
-    return bool(_launched_with)
 
 
 @dataclass(frozen=True)
@@ -60,17 +47,17 @@ def current_session(shell: Any) -> Session:
     Raises:
         KernelSideError: No notebook is known, or the engine's variable is not a JSON array.
     """
-    owned = is_launched()
+    launched_with = launched.variables()
     variables = (
-        dict(_launched_with[0])
-        if owned
-        else {name: value for name, value in os.environ.items() if name.startswith("NIXENV_")}
+        {name: value for name, value in os.environ.items() if name.startswith("NIXENV_")}
+        if launched_with is None
+        else launched_with
     )
     return Session(
         _document(variables, getattr(shell, "user_ns", {})),
         _engine(variables),
         variables,
-        owned,
+        owns_environment=launched_with is not None,
     )
 
 

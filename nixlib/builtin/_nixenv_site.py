@@ -34,3 +34,6 @@ def bytecode_folder() -> str | None:
 
 if sys.pycache_prefix is None:
     sys.pycache_prefix = bytecode_folder()
+    # Root may write anywhere, and Python would: into store objects, whose names prove their content.
+    if sys.pycache_prefix is None and os.access(sys.prefix, os.W_OK):
+        sys.dont_write_bytecode = True

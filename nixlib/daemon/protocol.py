@@ -298,7 +298,15 @@ class Codec:
             cores
         ) = 0
         keep_going = build_hook = substitutes = 1
-        numbers: tuple[int, ...] = (keep_failed, keep_going, fallback, verbosity, jobs, max_silent, build_hook)
+        numbers: tuple[int, ...] = (
+            keep_failed,
+            keep_going,
+            fallback,
+            verbosity,
+            jobs,
+            max_silent,
+            build_hook,
+        )
         numbers += (verbose_build, log_type, trace, cores, substitutes)
         return (
             wire.encode_int(Operation.SET_OPTIONS)

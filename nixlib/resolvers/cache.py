@@ -34,7 +34,9 @@ class FactCache:
         """The sizes in bytes that are known, by sha256."""
         with self._lock:
             rows = (
-                self._db.execute("select sha256, size from sizes where sha256 = ?", (sha256,)).fetchone()
+                self._db.execute(
+                    "select sha256, size from sizes where sha256 = ?", (sha256,)
+                ).fetchone()
                 for sha256 in sha256s
             )
             return {row[0]: row[1] for row in rows if row}
@@ -56,7 +58,9 @@ class FactCache:
         """Keep a body."""
         packed = zlib.compress(body, 1)
         with self._lock, contextlib.suppress(sqlite3.Error), self._db:
-            self._db.execute("insert or replace into bodies values (?, ?, ?)", (key, self._clock(), packed))
+            self._db.execute(
+                "insert or replace into bodies values (?, ?, ?)", (key, self._clock(), packed)
+            )
 
     def close(self) -> None:
         """Close the file."""

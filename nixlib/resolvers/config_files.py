@@ -23,9 +23,10 @@ __all__ = ["pip_options", "read_netrc", "read_uv_credentials", "uv_options"]
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found
 
 
 def _config_home(environ: Mapping[str, str], home: Path) -> Path:
@@ -33,7 +34,9 @@ def _config_home(environ: Mapping[str, str], home: Path) -> Path:
 
 
 def _config_dirs(environ: Mapping[str, str]) -> list[Path]:
-    return [Path(item) for item in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if item]
+    return [
+        Path(item) for item in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":") if item
+    ]
 
 
 def uv_options(environ: Mapping[str, str], home: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nixlib.errors import NetworkError, NixError, ResolutionError
 from nixlib.resolvers.requirements import Wanted, public_line, public_url
-from nixlib.resolvers.simple import IndexFile
+from nixlib.resolvers.simple import IndexFile, file_version, parsed_version
 from nixlib.resolvers.uv import Problem, Refusal
 from nixlib.resolvers.wheels import served
 
@@ -24,6 +24,7 @@ _NETWORK = re.compile(
 )
 _LOGIN = re.compile(r"An index URL \((\S+)\) (?:could not be queried|returned a 403)[^\n]*")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_BOUNDS = r"(?:[=<>!~]=?[^\s,]+,?)*"
 _FETCHED = re.compile(r"(?:Failed to fetch|for url|Failed to download)[: (]*`?(https?://[^\s)`]+)")
 _EVIDENCE_LINES = 20
 
@@ -79,22 +80,36 @@ def explain(refusal: Refusal, asker: Asker) -> NixError:
 def mentioned(said: Sequence[str], names: Iterable[str]) -> list[str]:
     """Those of `names` (normalised) that uv's explanation speaks of, in its order."""
     text = re.sub(r"[._]", "-", "\n".join(said).lower())
-    places = {name: re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9-])", text) for name in names}
+    places = {
+        name: re.search(rf"(?<![a-z0-9-]){re.escape(name)}(?![a-z0-9-])", text) for name in names
+    }
     found = {name: place.start() for name, place in places.items() if place}
     return sorted(found, key=lambda name: found[name])
 
 
 def evidence(refusal: Refusal) -> tuple[str, ...]:
-    """uv's explanation without what we put there ourselves."""
+    """Uv's explanation without what we put there ourselves."""
     problem = refusal.problem
-    lines = [line for line in refusal.said.splitlines() if not line.startswith(("WARN", "warning", "Using"))]
+    lines = [
+        line
+        for line in refusal.said.splitlines()
+        if not line.startswith(("WARN", "warning", "Using"))
+    ]
     start = next((number for number, line in enumerate(lines) if line.startswith("error:")), 0)
     text = "\n".join(line for line in lines[start:] if not line.startswith("hint:"))
-    marker = rf"python_full_version == '{re.escape(problem.python)}' and [^`)]*?sys_platform == '\w+'"
-    text = re.sub(rf"`{marker}`-compatible wheels", f"wheels for Python {problem.python} on {problem.system}", text)
+    marker = (
+        rf"python_full_version == '{re.escape(problem.python)}' and [^`)]*?sys_platform == '\w+'"
+    )
+    text = re.sub(
+        rf"`{marker}`-compatible wheels",
+        f"wheels for Python {problem.python} on {problem.system}",
+        text,
+    )
     text = re.sub(rf" for split \(markers: {marker}\)", "", text)
     text = re.sub(r"\{[^{}]*\}", "", text)  # `numpy{python_full_version >= '3.10'}>=1.21`
-    text = text.replace("your project's", "this notebook's").replace("your project", "this notebook")
+    text = text.replace("your project's", "this notebook's").replace(
+        "your project", "this notebook"
+    )
     text = re.sub(r"^error: No solution found when resolving dependencies\n", "", text)
     text = re.sub(r"^( *)cause: ", r"\1", text, flags=re.MULTILINE)
     kept = [public_line(line.strip()) for line in text.splitlines() if line.strip()]
@@ -105,7 +120,9 @@ def _network(refusal: Refusal) -> NetworkError:
     found = _FETCHED.search(refusal.said)
     url = public_url(found[1]) if found else ""
     causes = re.findall(r"^\s*cause: (.*)$", refusal.said, re.MULTILINE)
-    shown = tuple(dict.fromkeys(public_line(line) for line in causes if "Failed to fetch" not in line))
+    shown = tuple(
+        dict.fromkeys(public_line(line) for line in causes if "Failed to fetch" not in line)
+    )
     return NetworkError(
         f"the package index did not answer: `{url}`" if url else "the package index did not answer",
         details=shown or evidence(refusal),
@@ -118,13 +135,23 @@ def _unknown_name(
 ) -> ResolutionError:
     own = next((item for item in asker.wanted if item.name == _normal(name)), None)
     login = _LOGIN.findall(refusal.said)
-    details = [f"an index refused to say without a valid login: `{public_url(url)}`" for url in login]
+    details = [
+        f"an index refused to say without a valid login: `{public_url(url)}`" for url in login
+    ]
     if own is not None:
         project = _PROJECT_OF_MODULE.get(own.name, "")
         summary = f"cannot resolve {asker.title}: no index has a package `{name}` (requirement {own.number} `{own.text}`)"
-        hint = f'`%nixenv add "{project}"`: the project of the module `{name}`' if project and not login else ""
+        hint = (
+            f'`%nixenv add "{project}"`: the project of the module `{name}`'
+            if project and not login
+            else ""
+        )
         return ResolutionError(
-            summary, details=tuple(details), hint=hint, requirement=own.text, notebook=asker.notebook
+            summary,
+            details=tuple(details),
+            hint=hint,
+            requirement=own.text,
+            notebook=asker.notebook,
         )
     asked = guilty[0] if guilty else None
     return ResolutionError(
@@ -136,12 +163,12 @@ def _unknown_name(
 
 
 def _no_wheel(text: str) -> tuple[str, str] | None:
-    found = re.search(rf"({_NAME})(?:==(\S+))? has no (?:usable wheels|wheels for Python)", text)
-    return (found[1], found[2] or "") if found else None
+    found = re.search(rf"({_NAME})({_BOUNDS}) has no (?:usable wheels|wheels for Python)", text)
+    return (found[1], found[2].removeprefix("==")) if found else None
 
 
 def _no_version(text: str) -> tuple[str, str] | None:
-    found = re.search(rf"there (?:is|are) no versions? of ({_NAME})((?:[=<>!~]=?[^\s,]+,?)*)", text)
+    found = re.search(rf"there (?:is|are) no versions? of ({_NAME})({_BOUNDS})", text)
     return (found[1], found[2].removeprefix("==")) if found else None
 
 
@@ -157,11 +184,16 @@ def _no_file(
     own = next((item for item in asker.wanted if item.name == _normal(name)), None)
     asked = own or (guilty[0] if guilty else None)
     files = asker.files(_normal(name))
-    of_version = [file.filename for file in files if _version_of(file.filename) == _plain(version)]
-    if version and of_version:
+    exact = parsed_version(version)
+    of_version = [file.filename for file in files if exact and file_version(file.filename) == exact]
+    if of_version:
         reason = f"`{name} {version}` has no wheel for Python {problem.python} on {problem.system}"
         wheels = served(of_version)
-        details = [f"it has wheels for {wheels}"] if wheels else ["it has source only, which is not supported yet"]
+        details = (
+            [f"it has wheels for {wheels}"]
+            if wheels
+            else ["it has source only, which is not supported yet"]
+        )
     else:
         reason = f"there is no version of `{name}` that is `{version or 'usable'}`"
         details = [f"the index has {_versions(files)}"] if files else []
@@ -198,27 +230,8 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _plain(version: str) -> str:
-    return re.sub(r"(\.0)+$", "", version.lower())
-
-
-def _version_of(filename: str) -> str:
-    if filename.endswith(".whl"):
-        return _plain(filename.split("-")[1]) if filename.count("-") > 1 else ""
-    stem = re.sub(r"\.(tar\.\w+|zip|tgz)$", "", filename)
-    return _plain(stem.rpartition("-")[2])
-
-
 def _versions(files: Sequence[IndexFile]) -> str:
     """The newest few versions that an index lists, for a message."""
-    from packaging.version import InvalidVersion, Version
-
-    found: set[Version] = set()
-    for file in files:
-        try:
-            found.add(Version(_version_of(file.filename)))
-        except InvalidVersion:
-            continue
-    newest = sorted(found)[-6:]
-    more = "… " if len(found) > len(newest) else ""
-    return f"{more}{', '.join(str(version) for version in newest)}" if newest else "no version"
+    found = sorted({version for file in files if (version := file_version(file.filename))})
+    newest = ", ".join(str(version) for version in found[-6:])
+    return f"{'… ' if len(found) > 6 else ''}{newest}" if newest else "no version"  # noqa: PLR2004

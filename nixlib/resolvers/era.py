@@ -13,17 +13,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from nixlib.resolvers.graph import Graph
 from nixlib.resolvers.requirements import Wanted, bounded_above
 
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
-    from packaging.version import Version
-
-__all__ = ["TIMELESS", "Era", "Hold", "Question", "Release", "World", "find_holds", "old_packages", "without_bounds"]
+__all__ = [
+    "TIMELESS",
+    "Era",
+    "Hold",
+    "Question",
+    "Release",
+    "World",
+    "find_holds",
+    "old_packages",
+    "without_bounds",
+]
 
 TIMELESS = frozenset({"certifi", "pytz", "tzdata"})
 """Data, not code: an old time zone table or root certificate is wrong, never merely old."""
@@ -31,8 +41,11 @@ TIMELESS = frozenset({"certifi", "pytz", "tzdata"})
 
 @dataclass(frozen=True)
 class Release:
-    """One version on the index: the time of its first file (None where the index does not say), and
-    whether this interpreter and system have a wheel of it."""
+    """One version on the index.
+
+    `uploaded` is the time of its first file, None where the index does not say; `usable` whether there is
+    a wheel of it for the interpreter and system at hand.
+    """
 
     version: Version
     uploaded: datetime | None
@@ -140,9 +153,6 @@ class Question:
 
 def without_bounds(wanted: Sequence[Wanted]) -> tuple[str, ...]:
     """The notebook's requirements without their upper bounds; URLs stay."""
-    from packaging.requirements import Requirement
-    from packaging.specifiers import SpecifierSet
-
     lines = []
     for item in wanted:
         free = Requirement(str(item.requirement))
@@ -156,8 +166,6 @@ def without_bounds(wanted: Sequence[Wanted]) -> tuple[str, ...]:
 
 def old_packages(question: Question) -> frozenset[str]:
     """Packages that the notebook's bounds made older, themselves or through what they need."""
-    from packaging.version import Version
-
     nodes = question.graph.nodes
     if question.fresh is None:
         return question.capped & nodes.keys()
@@ -206,8 +214,6 @@ def find_holds(question: Question, world: World) -> dict[str, Hold]:
 
 
 def _own_era(world: World, name: str, version: str) -> Era | None:
-    from packaging.version import Version
-
     parsed = Version(version)
     at = next((item.uploaded for item in world.releases(name) if item.version == parsed), None)
     return Era(at, name, version) if at else None
@@ -258,8 +264,6 @@ def _wants(walk: _Walk, name: str, era: Era) -> list[tuple[str, Era, bool]]:
 
 
 def _is_old(walk: _Walk, name: str) -> bool:
-    from packaging.version import Version
-
     fresh = (walk.question.fresh or {}).get(name)
     return fresh is None or Version(walk.versions[name]) < Version(fresh)
 
@@ -271,8 +275,6 @@ def _hold(walk: _Walk, name: str, era: Era) -> None:
     hold = _choose(walk.question, walk.world.releases(name), walk.floors.get(name, ()), name, era)
     if hold is None:
         return
-    from packaging.version import Version
-
     walk.holds[name] = hold
     now = walk.versions.get(name)
     if now is None or hold.upper < Version(now):
@@ -280,7 +282,11 @@ def _hold(walk: _Walk, name: str, era: Era) -> None:
 
 
 def _choose(
-    question: Question, releases: Sequence[Release], floors: Iterable[SpecifierSet], name: str, era: Era
+    question: Question,
+    releases: Sequence[Release],
+    floors: Iterable[SpecifierSet],
+    name: str,
+    era: Era,
 ) -> Hold | None:
     """The newest release that is in time, else the nearest that can be had at all."""
     limits = list(floors)
@@ -310,6 +316,4 @@ def _minor(version: Version) -> tuple[int, int, int]:
 
 
 def _normal(name: str) -> str:
-    from packaging.utils import canonicalize_name
-
     return canonicalize_name(name)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.markers import Marker
+
 from nixlib.resolvers.requirements import public_url
 
 if sys.version_info >= (3, 11):
@@ -118,7 +120,6 @@ def _edge(item: Mapping[str, Any]) -> Edge:
 
 def _walk(by_name: Mapping[str, list[Node]], root: Node, environment: Mapping[str, str]) -> Graph:
     """Follow every active edge from `root`; an extra that shows up later is followed when it does."""
-    from packaging.markers import Marker
 
     def active(edge: Edge) -> bool:
         return not edge.marker or Marker(edge.marker).evaluate({**environment, "extra": ""})

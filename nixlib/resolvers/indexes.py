@@ -141,7 +141,7 @@ def _realm(url: str) -> tuple[str, str, int | None]:
 
 
 def _shared(one: str, other: str) -> int:
-    return len(os.path.commonprefix([urlsplit(one).path, urlsplit(other).path]))
+    return len(os.path.commonprefix([urlsplit(one).path, urlsplit(other).path]))  # noqa: RUF071
 
 
 def split_credentials(url: str) -> Index:
@@ -154,7 +154,10 @@ def split_credentials(url: str) -> Index:
 
 
 def read_indexes(
-    asked: tuple[str, ...] = (), *, environ: Mapping[str, str] | None = None, home: Path | None = None
+    asked: tuple[str, ...] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    home: Path | None = None,
 ) -> Indexes:
     """The indexes that the notebook names, then those that the user has configured.
 
@@ -195,7 +198,11 @@ def _configured(
     """Every extra index in uv's order of priority, and the default one."""
     extra = [_named(text, environ) for text in environ.get("UV_INDEX", "").split()]
     extra += [split_credentials(text) for text in environ.get("UV_EXTRA_INDEX_URL", "").split()]
-    tables = [item for item in _list(uv.get("index")) if isinstance(item, dict) and not item.get("explicit")]
+    tables = [
+        item
+        for item in _list(uv.get("index"))
+        if isinstance(item, dict) and not item.get("explicit")
+    ]
     extra += [_from_table(item, environ) for item in tables if not item.get("default")]
     extra += [split_credentials(str(url)) for url in _list(uv.get("extra-index-url"))]
     extra += [split_credentials(text) for text in pip.get("extra-index-url", "").split()]
@@ -205,7 +212,10 @@ def _configured(
     defaults = [_named(environ.get("UV_DEFAULT_INDEX", ""), environ)]
     defaults += [split_credentials(environ.get("UV_INDEX_URL", ""))]
     defaults += [_from_table(item, environ) for item in tables if item.get("default")]
-    defaults += [split_credentials(str(uv.get("index-url", ""))), split_credentials(pip.get("index-url", ""))]
+    defaults += [
+        split_credentials(str(uv.get("index-url", ""))),
+        split_credentials(pip.get("index-url", "")),
+    ]
     return extra, next((index for index in defaults if index.url), Index(PYPI))
 
 
@@ -242,7 +252,9 @@ def _distinct(indexes: tuple[Index, ...]) -> tuple[Index, ...]:
         first = best.setdefault(index.public, index)
         if first.credentials is None and index.credentials is not None:
             best[index.public] = replace(first, credentials=index.credentials)
-    if indexes and indexes[-1].public in best:  # the default is asked last, even if also named before
+    if (
+        indexes and indexes[-1].public in best
+    ):  # the default is asked last, even if also named before
         best[indexes[-1].public] = best.pop(indexes[-1].public)
     return tuple(best.values())
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
 
 from nixlib.resolvers.cache import FactCache
 from nixlib.resolvers.web import Web
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
 
 __all__ = ["Metadata", "MetadataSource", "parse_metadata"]
 
@@ -36,7 +34,9 @@ class Metadata:
     requires_python: str = ""
     extras: tuple[str, ...] = ()
 
-    def active(self, environment: Mapping[str, str], extras: Iterable[str] = ()) -> list[Requirement]:
+    def active(
+        self, environment: Mapping[str, str], extras: Iterable[str] = ()
+    ) -> list[Requirement]:
         """The dependencies that count in a marker environment, with these extras asked for."""
         cases = [{**environment, "extra": extra} for extra in ("", *extras)]
         return [
@@ -47,16 +47,18 @@ class Metadata:
 
 
 def parse_metadata(text: str) -> Metadata:
-    """Read the header of a METADATA file; the description after the first empty line is not looked at.
+    r"""Read the header of a METADATA file; the description after the first empty line is not looked at.
 
     Examples:
-        >>> found = parse_metadata("Name: x\\nRequires-Dist: pytz (>=2011k)\\n")
+        >>> found = parse_metadata("Name: x\nRequires-Dist: pytz (>=2011k)\n")
         >>> [str(item) for item in found.requires], found.mended
         (['pytz'], ('pytz (>=2011k)',))
     """
     header = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
     header = re.sub(r"\r?\n[ \t]+", " ", header)  # RFC 822 continuation lines
-    fields = re.findall(r"^(Requires-Dist|Requires-Python|Provides-Extra):[ \t]*(.*?)[ \t]*$", header, re.M)
+    fields = re.findall(
+        r"^(Requires-Dist|Requires-Python|Provides-Extra):[ \t]*(.*?)[ \t]*$", header, re.MULTILINE
+    )
     lines = [value for name, value in fields if name == "Requires-Dist" and value]
     read = [_requirement(line) for line in lines]
     return Metadata(
@@ -68,20 +70,20 @@ def parse_metadata(text: str) -> Metadata:
 
 
 def _requirement(line: str) -> tuple[Requirement | None, bool]:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    try:
-        return Requirement(line), False
-    except InvalidRequirement:
-        pass
+    """A dependency, and whether it had to be mended; None when not even its name can be read."""
     name = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*(\s*\[[^\]]*\])?", line)
-    _, semicolon, marker = line.partition(";")
-    for text in (f"{name[0]}{semicolon}{marker}", name[0]) if name else ():
-        try:
-            return Requirement(text), True
-        except InvalidRequirement:
-            continue
-    return None, True
+    bare = name[0] if name else ""
+    marker = line.partition(";")[2]
+    readings = (_read(text) for text in (line, f"{bare};{marker}", bare))
+    found = next((requirement for requirement in readings if requirement is not None), None)
+    return found, _read(line) is None
+
+
+def _read(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        return None
 
 
 class MetadataSource:

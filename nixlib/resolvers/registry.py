@@ -5,17 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
 
 from nixlib.platforms import marker_environment, python_minor
 from nixlib.resolvers.era import Release
 from nixlib.resolvers.metadata import Metadata, MetadataSource
-from nixlib.resolvers.simple import IndexFile, ProjectPages
+from nixlib.resolvers.simple import IndexFile, ProjectPages, file_version
 from nixlib.resolvers.wheels import best_wheel
-
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-    from packaging.version import Version
 
 __all__ = ["Registry", "upload_time"]
 
@@ -74,7 +73,9 @@ class Registry:
     def needs(self, name: str, version: str) -> Sequence[Requirement] | None:
         """What that version needs here, with the extras that are asked of it."""
         found = self.metadata(name, version)
-        return None if found is None else found.active(self._environment, self._extras.get(name, ()))
+        return (
+            None if found is None else found.active(self._environment, self._extras.get(name, ()))
+        )
 
     def metadata(self, name: str, version: str) -> Metadata | None:
         """The metadata of the wheel that would be installed; None when it cannot be had."""
@@ -82,8 +83,6 @@ class Registry:
         return self._metadata.get(wheel.sha256, wheel.url) if wheel else None
 
     def _wheel(self, name: str, version: str) -> IndexFile | None:
-        from packaging.version import Version
-
         files = self._versions(name).get(Version(version), [])
         return best_wheel(files, [file.filename for file in files], self._system, self._minor)
 
@@ -93,7 +92,7 @@ class Registry:
                 return self._files[name]
         found: dict[Version, list[IndexFile]] = {}
         for file in self._pages.files(name):
-            version = _version(file.filename)
+            version = file_version(file.filename)
             if version is not None:
                 found.setdefault(version, []).append(file)
         with self._lock:
@@ -104,28 +103,13 @@ class Registry:
         offered = [file for file in files if not file.yanked and self._admits(file.requires_python)]
         wheel = best_wheel(offered, [file.filename for file in offered], self._system, self._minor)
         return Release(
-            version, min(times, default=None), usable=wheel is not None and not version.is_prerelease
+            version,
+            min(times, default=None),
+            usable=wheel is not None and not version.is_prerelease,
         )
 
     def _admits(self, specifier: str) -> bool:
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
         try:
             return not specifier or SpecifierSet(specifier).contains(self._python, prereleases=True)
         except InvalidSpecifier:  # uv is lenient too: what cannot be read forbids nothing
             return True
-
-
-def _version(filename: str) -> Version | None:
-    """The version in a file's name; None when it is not a distribution's."""
-    from packaging.version import InvalidVersion, Version
-
-    if filename.endswith(".whl"):
-        text = filename.split("-")[1] if filename.count("-") >= 4 else ""  # noqa: PLR2004
-    else:
-        stem = filename.removesuffix(".zip").removesuffix(".tar.gz").removesuffix(".tar.bz2")
-        text = stem.rpartition("-")[2]
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None

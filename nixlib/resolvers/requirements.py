@@ -9,16 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import Specifier
+from packaging.utils import canonicalize_name
 
 from nixlib.errors import RequirementError
 
-if TYPE_CHECKING:
-    from packaging.requirements import Requirement
-    from packaging.specifiers import Specifier
-
-__all__ = ["Wanted", "bounded_above", "parse_requirement", "parse_requirements", "public_line", "public_url"]
+__all__ = [
+    "Wanted",
+    "bounded_above",
+    "parse_requirement",
+    "parse_requirements",
+    "public_line",
+    "public_url",
+]
 
 _LONGEST = 1000  # characters; the longest line seen in the wild, a marker list, has about 400
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"`<>]+")
@@ -81,10 +87,6 @@ def parse_requirement(line: str, number: int = 1) -> Wanted:
     Raises:
         RequirementError: It does not parse, or asks for what a lock cannot hold.
     """
-    # Imported here: packaging's parser costs 15 ms that a warm kernel start must not pay.
-    from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
-
     text = line.strip()
     _refuse_foreign(text, line, number)
     try:
@@ -104,16 +106,17 @@ def _refuse_foreign(text: str, line: str, number: int) -> None:
         raise _refused(line[:60], number, "is not one printable line of text")
     if text.startswith("-"):
         raise _refused(
-            line, number, "is an option of pip, not a requirement", hint="indexes go into `nixenv.indexes`"
+            line,
+            number,
+            "is an option of pip, not a requirement",
+            hint="indexes go into `nixenv.indexes`",
         )
     if re.match(r"(git|hg|svn|bzr)\+|git@", text):
         raise _refused(line, number, "is a version control address, which a lock cannot hold")
     if text.startswith((".", "/", "~", "\\")) or re.match(r"[a-zA-Z]:[\\/]", text):
         raise _refused(line, number, "is a path of one machine, which other machines cannot follow")
     if re.match(r"https?://", text):
-        raise _refused(
-            line, number, "is a URL without a name", hint=f"`NAME @ {public_url(text)}`"
-        )
+        raise _refused(line, number, "is a URL without a name", hint=f"`NAME @ {public_url(text)}`")
 
 
 def _check_url(url: str, line: str, number: int) -> None:
@@ -121,11 +124,15 @@ def _check_url(url: str, line: str, number: int) -> None:
     if "+" in scheme:
         raise _refused(line, number, "is a version control address, which a lock cannot hold")
     if scheme not in ("http", "https"):
-        raise _refused(line, number, f"has a `{scheme or 'file'}:` URL, which other machines cannot follow")
+        raise _refused(
+            line, number, f"has a `{scheme or 'file'}:` URL, which other machines cannot follow"
+        )
     filename = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     if not filename.endswith(".whl"):
         raise _refused(
-            line, number, f"points to `{filename[:80]}`, not to a wheel: sdists are not supported yet"
+            line,
+            number,
+            f"points to `{filename[:80]}`, not to a wheel: sdists are not supported yet",
         )
 
 

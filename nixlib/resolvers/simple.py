@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
+from packaging.version import InvalidVersion, Version
+
 from nixlib.errors import NetworkError
 from nixlib.resolvers.cache import FactCache
 from nixlib.resolvers.indexes import Index, Indexes
 from nixlib.resolvers.requirements import public_url
 from nixlib.resolvers.web import Web
 
-__all__ = ["IndexFile", "ProjectPages", "parse_page"]
+__all__ = ["IndexFile", "ProjectPages", "file_version", "parse_page", "parsed_version"]
 
-_ACCEPT = (
-    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-)
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 # uv believes a page for ten minutes; a page that we remember longer could contradict it.
 _PAGE_SECONDS = 600.0
 # PEP 503 pages are flat lists of anchors. A full HTML parser takes ten times as long on the
@@ -96,6 +96,27 @@ def _from_html(page: str, base: str) -> Iterator[IndexFile]:
         )
 
 
+def file_version(filename: str) -> Version | None:
+    """The version in a distribution's file name; None when there is none that PEP 440 knows.
+
+    Examples:
+        >>> file_version("numpy-1.26.4-cp312-cp312-win_amd64.whl"), file_version("numpy-1.26.4.tar.gz")
+        (<Version('1.26.4')>, <Version('1.26.4')>)
+    """
+    if filename.endswith(".whl"):
+        return parsed_version(filename.split("-")[1] if filename.count("-") >= 4 else "")  # noqa: PLR2004
+    stem = re.sub(r"\.(zip|tgz|tar\.\w+)$", "", filename)
+    return parsed_version(stem.rpartition("-")[2])
+
+
+def parsed_version(text: str) -> Version | None:
+    """`text` as a version; None when PEP 440 knows no such."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
 class ProjectPages:
     """The files of projects, each from the first index that knows the name, as uv takes them."""
 
@@ -153,5 +174,7 @@ class ProjectPages:
         answer = self._web.get(url, accept=_ACCEPT)
         if answer is None:
             return b"\n"
-        kind = answer.headers.get("content-type", "text/html").partition(";")[0].strip() or "text/html"
+        kind = (
+            answer.headers.get("content-type", "text/html").partition(";")[0].strip() or "text/html"
+        )
         return f"{kind} {public_url(str(answer.url))}\n".encode() + answer.content

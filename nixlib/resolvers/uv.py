@@ -15,13 +15,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import uv
+
 from nixlib.cancel import Cancel
-from nixlib.errors import NetworkError
+from nixlib.errors import ResolutionError
 from nixlib.platforms import marker_environment
 from nixlib.resolvers.graph import Graph, parse_uv_lock
 from nixlib.resolvers.indexes import Indexes
@@ -29,6 +32,10 @@ from nixlib.resolvers.indexes import Indexes
 __all__ = ["ROOT", "LegacyMetadata", "Problem", "Refusal", "Solution", "solve"]
 
 ROOT = "nixenv-notebook"
+# Many indexes send no caching headers, and uv would then ask for every page again in each of the runs
+# that make one resolution. A page is believed for a minute, a file (its name has its version) for ever.
+_CACHING = {"api": "max-age=60", "files": "max-age=365000000, immutable"}
+_BINARY_LOCK = threading.Lock()
 _POLL = 0.01  # seconds between two looks at a running uv
 
 # Variables of uv that say how to reach an index or where to cache. The rest (UV_RESOLUTION,
@@ -103,7 +110,9 @@ class Refusal:
     said: str
 
 
-def solve(problem: Problem, indexes: Indexes, *, timeout: float, cancel: Cancel) -> Solution | Refusal:
+def solve(
+    problem: Problem, indexes: Indexes, *, timeout: float, cancel: Cancel
+) -> Solution | Refusal:
     """Run uv once.
 
     Args:
@@ -114,7 +123,7 @@ def solve(problem: Problem, indexes: Indexes, *, timeout: float, cancel: Cancel)
 
     Raises:
         RealisationCancelledError: The user stopped it.
-        NetworkError: There is no uv to ask with.
+        ResolutionError: There is no uv to ask with.
     """
     with tempfile.TemporaryDirectory(prefix="nixenv-uv-", ignore_cleanup_errors=True) as name:
         folder = Path(name)  # mkdtemp makes it 0700: an index's query may be a secret
@@ -126,7 +135,9 @@ def solve(problem: Problem, indexes: Indexes, *, timeout: float, cancel: Cancel)
         if code != 0:
             return Refusal(problem, said)
         text = (folder / "uv.lock").read_text(encoding="utf-8")
-    return Solution(parse_uv_lock(text, ROOT, marker_environment(problem.system, problem.python)), said)
+    return Solution(
+        parse_uv_lock(text, ROOT, marker_environment(problem.system, problem.python)), said
+    )
 
 
 def _run(folder: Path, environ: Mapping[str, str], cancel: Cancel) -> tuple[int, str]:
@@ -161,17 +172,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _binary() -> str:
-    import uv
-
-    try:
-        return uv.find_uv_bin()
-    except FileNotFoundError as error:
-        raise NetworkError(
-            "cannot resolve: the `uv` that came with nixenv has gone",
-            details=(str(error),),
-            hint="`pip install --force-reinstall uv`",
-            url="",
-        ) from error
+    # `find_uv_bin` asks `sysconfig`, whose first answer to two threads at once is wrong (seen on 3.11).
+    with _BINARY_LOCK:
+        try:
+            return uv.find_uv_bin()
+        except FileNotFoundError as error:
+            raise ResolutionError(
+                "cannot resolve: the `uv` that came with nixenv has gone",
+                details=(str(error),),
+                hint="`pip install --force-reinstall uv`",
+                requirement="",
+                notebook="",
+            ) from error
 
 
 def _environment(indexes: Indexes, timeout: float) -> dict[str, str]:
@@ -199,9 +211,10 @@ def project_toml(problem: Problem) -> str:
     # `requires-python` must admit the Python that runs uv; the environment's marker is what
     # narrows the choice to the interpreter of the lock, which may be newer or older than ours.
     marker = " and ".join(
-        f"{name} == '{known[name]}'" for name in ("python_full_version", "sys_platform", "platform_machine")
+        f"{name} == '{known[name]}'"
+        for name in ("python_full_version", "sys_platform", "platform_machine")
     )
-    tables = {
+    tables: dict[str, dict[str, Any]] = {
         "project": {
             "name": ROOT,
             "version": "0",
@@ -230,6 +243,7 @@ def uv_toml(problem: Problem, indexes: Indexes) -> str:
                 "name": f"nixenv-{number}",
                 "url": index.url,
                 "default": index is indexes.default,
+                "cache-control": _CACHING,
                 **({"format": "flat"} if index.flat else {}),
             }
         )
@@ -263,7 +277,9 @@ def previous_lock(problem: Problem, indexes: Indexes) -> str:
     if problem.exclude_newer:
         head += "[options]\n" + _lines({"exclude-newer": problem.exclude_newer})
         if problem.exempt:
-            head += "[options.exclude-newer-package]\n" + _lines(dict.fromkeys(sorted(problem.exempt), False))
+            head += "[options.exclude-newer-package]\n" + _lines(
+                dict.fromkeys(sorted(problem.exempt), False)
+            )
     urls = list(dict.fromkeys(index.public for index in indexes.asked if not index.flat))
     return head + "".join(
         "[[package]]\n" + _lines({"name": name, "version": version, "source": {"registry": url}})
@@ -279,7 +295,9 @@ def _lines(table: Mapping[str, Any]) -> str:
 def _toml(value: Any) -> str:
     """A TOML value. JSON's text literals are TOML's too, once nothing but characters beyond ASCII is escaped."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        return (
+            "{ " + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+        )
     if isinstance(value, Iterable) and not isinstance(value, str):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

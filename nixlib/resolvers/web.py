@@ -5,18 +5,18 @@ Only small things pass through here: pages, metadata, sizes. Wheels are fetched 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import httpx
 
 from nixlib.cancel import Cancel
 from nixlib.errors import NetworkError
 from nixlib.resolvers.indexes import Indexes
 from nixlib.resolvers.requirements import public_url
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["AT_ONCE", "Web"]
 
@@ -32,8 +32,6 @@ class Web:
     """One session with all registries of a resolution; `timeout` is seconds without a byte."""
 
     def __init__(self, indexes: Indexes, *, timeout: float, cancel: Cancel) -> None:
-        import httpx  # imported here: 60 ms that a warm kernel start must not pay
-
         self._indexes = indexes
         self._cancel = cancel
         limits = httpx.Limits(max_connections=AT_ONCE)
@@ -92,8 +90,6 @@ class Web:
         self._client.close()
 
     def _ask(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response | None:
-        import httpx
-
         auth = self._indexes.credentials(url)
         trouble = ""
         for attempt in range(_TRIES):
@@ -108,22 +104,28 @@ class Web:
             if answer.status_code < HTTPStatus.BAD_REQUEST:
                 return answer
             trouble = f"HTTP status {answer.status_code} {answer.reason_phrase}"
-            if answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+            if (
+                answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+                and answer.status_code != HTTPStatus.TOO_MANY_REQUESTS
+            ):
                 break
-        return self._verdict(method, url, trouble)
+        _verdict(method, url, trouble)
+        return None
 
-    def _verdict(self, method: str, url: str, trouble: str) -> None:
-        gone = ("HTTP status 404", "HTTP status 410")
-        if trouble.startswith(gone) or (method == "HEAD" and trouble.startswith("HTTP status 4")):
-            return
-        raise NetworkError(
-            f"`{public_url(url)}` did not answer as it should", details=(trouble,), url=public_url(url)
-        )
+
+def _verdict(method: str, url: str, trouble: str) -> None:
+    """Raise what `trouble` calls for; nothing when the thing is just not there."""
+    gone = ("HTTP status 404", "HTTP status 410")
+    if trouble.startswith(gone) or (method == "HEAD" and trouble.startswith("HTTP status 4")):
+        return
+    raise NetworkError(
+        f"`{public_url(url)}` did not answer as it should",
+        details=(trouble,),
+        url=public_url(url),
+    )
 
 
 def _certificates(indexes: Indexes) -> bool | str:
-    import os
-
     if os.environ.get("SSL_CERT_FILE") or not indexes.certificates:
         return True
     return indexes.certificates

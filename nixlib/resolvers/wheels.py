@@ -52,7 +52,9 @@ def rank(filename: str, ranks: Mapping[_Triple, int]) -> int | None:
     return min((ranks[item] for item in wheel_triples(filename) if item in ranks), default=None)
 
 
-def best_wheel(files: Iterable[_File], names: Sequence[str], system: str, python_minor: str) -> _File | None:
+def best_wheel(
+    files: Iterable[_File], names: Sequence[str], system: str, python_minor: str
+) -> _File | None:
     """The file that suits `system` best; `names` are the files' names, in their order.
 
     Equal tags differ by build number, which is part of the name: the highest wins.
@@ -101,8 +103,23 @@ def _python(tag: str) -> tuple[int, ...]:
 def _place(platform: str) -> str:
     if platform == "any":
         return "every platform"
-    systems = (("musllinux", "musl Linux"), ("linux", "Linux"), ("macosx", "macOS"), ("win", "Windows"))
+    systems = (
+        ("musllinux", "musl Linux"),
+        ("linux", "Linux"),
+        ("macosx", "macOS"),
+        ("win", "Windows"),
+    )
     name = next((shown for part, shown in systems if part in platform), platform)
-    machines = ("x86_64", "amd64", "aarch64", "arm64", "universal2", "i686", "ppc64le", "s390x", "armv7l")
+    machines = (
+        "x86_64",
+        "amd64",
+        "aarch64",
+        "arm64",
+        "universal2",
+        "i686",
+        "ppc64le",
+        "s390x",
+        "armv7l",
+    )
     machine = next((item for item in machines if platform.endswith(item)), "")
     return f"{name} {machine.replace('amd64', 'x86_64')}".strip()

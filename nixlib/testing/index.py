@@ -85,7 +85,9 @@ def make_wheel(
     tags = "".join(f"Tag: {tag}\n")
     members = dict(files or {f"{name.replace('-', '_')}.py": f"__version__ = {version!r}\n"})
     members[f"{stem}.dist-info/METADATA"] = "\n".join(metadata) + "\n\n"
-    members[f"{stem}.dist-info/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n{tags}\n"
+    members[f"{stem}.dist-info/WHEEL"] = (
+        f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\n{tags}\n"
+    )
     members[f"{stem}.dist-info/RECORD"] = _record(members, f"{stem}.dist-info/RECORD")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -98,7 +100,9 @@ def make_wheel(
 
 def _record(members: Mapping[str, str], own: str) -> str:
     def line(path: str, text: str) -> str:
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        digest = (
+            base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        )
         return f"{path},sha256={digest},{len(text.encode())}"
 
     return "\n".join([*(line(path, text) for path, text in members.items()), f"{own},,"]) + "\n"
@@ -172,7 +176,11 @@ class IndexServer:
     def _html(self, files: list[ServedFile]) -> bytes:
         lines = []
         for file in files:
-            extra = f' data-requires-python="{html.escape(file.requires_python)}"' if file.requires_python else ""
+            extra = (
+                f' data-requires-python="{html.escape(file.requires_python)}"'
+                if file.requires_python
+                else ""
+            )
             extra += f' data-upload-time="{file.uploaded}"' if self.manners.upload_times else ""
             extra += ' data-core-metadata="true"' if file.metadata else ""
             link = f"{self._link(file)}#sha256={file.sha256}"
@@ -180,7 +188,9 @@ class IndexServer:
         return ("<!DOCTYPE html><html><body>\n" + "\n".join(lines) + "\n</body></html>\n").encode()
 
     def _link(self, file: ServedFile) -> str:
-        return self.file_url(file.filename) + (f"?{self.manners.query}" if self.manners.query else "")
+        return self.file_url(file.filename) + (
+            f"?{self.manners.query}" if self.manners.query else ""
+        )
 
 
 def _handler(server: IndexServer) -> type[BaseHTTPRequestHandler]:

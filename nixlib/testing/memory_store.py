@@ -7,8 +7,10 @@ process, be shared by two, or limit anybody.
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,22 +34,26 @@ class MemoryStore:
         substitutes: What its substituters have: trees by the path that they must have.
     """
 
-    def __init__(self, substitutes: Mapping[StorePath, tuple[Node, PathInfo]] | None = None) -> None:
+    def __init__(
+        self, substitutes: Mapping[StorePath, tuple[Node, PathInfo]] | None = None
+    ) -> None:
         self.store_dir = STORE_DIR
         self._lock = threading.RLock()
         self._objects: dict[StorePath, tuple[Node, PathInfo]] = {}
         self._substitutes = dict(substitutes or {})
         self._temp_roots: set[StorePath] = set()
         self._roots: dict[Path, StorePath] = {}
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: Path | None = None
         self._closed = False
 
     def physical(self, path: StorePath) -> Path:
         """Where the files of `path` are; written at the first call that finds it valid."""
         with self._lock:
             if self._directory is None:
-                self._directory = tempfile.TemporaryDirectory(prefix="memory-store-")
-            place = Path(self._directory.name, "nix", "store", str(path))
+                self._directory = Path(tempfile.mkdtemp(prefix="memory-store-"))
+                # A test may look at an environment's files after it has closed the store.
+                weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
+            place = self._directory / "nix" / "store" / str(path)
             if path in self._objects and not os.path.lexists(place):
                 place.parent.mkdir(parents=True, exist_ok=True)
                 _write(self._objects[path][0], place)

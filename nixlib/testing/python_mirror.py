@@ -12,10 +12,11 @@ import io
 import tarfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from nixlib.standalone import Release
 from nixlib.tree import Directory, Regular, Symlink, walk
@@ -57,6 +58,13 @@ class _Handler(SimpleHTTPRequestHandler):
         self._asked.append(self.path)
         super().do_GET()
 
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Send a file, as far as the client wants it."""
+        with suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # sizes are asked for by the head alone
+            super().copyfile(source, outputfile)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
         """Say nothing."""
 
@@ -67,7 +75,9 @@ def serve_mirror(folder: Path) -> Iterator[tuple[str, Collection[str]]]:
     asked: list[str] = []
     handler = partial(_Handler, asked=asked, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}", asked

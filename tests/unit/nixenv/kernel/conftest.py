@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from nixlib.host_python import find_hosts
+
 KERNEL_SIDE = Path(__file__).parents[4] / "nixenv" / "kernel"
 
 PREAMBLE = f"""
@@ -90,6 +92,18 @@ class World:
         return answer
 
 
+def _oldest_and_newest() -> list[str]:
+    """Interpreters to run the kernel side on: the oldest and newest of this machine that are supported."""
+    hosts = [str(host.executable) for host in find_hosts()]
+    return sorted({hosts[0], hosts[-1]}) if hosts else [sys.executable]
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture(params=_oldest_and_newest())
+def any_world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """A world on an old Python, and one on a new one."""
+    return World(tmp_path, request.param)

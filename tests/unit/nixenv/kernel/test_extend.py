@@ -36,11 +36,11 @@ def test_target_derives_its_folders_from_its_python():
     assert target_of({"lock": "x"}) is None
 
 
-def test_move_makes_new_packages_importable_and_keeps_the_loaded(world):
-    one = world.package("one", "1", {"one/__init__.py": "", "one/late.py": "value = 'late'"})
-    two = world.package("two", "2", {"two.py": "import one.late; value = 2"})
-    before, after = world.environment("before", one), world.environment("after", one, two)
-    found = world.run(
+def test_move_makes_new_packages_importable_and_keeps_the_loaded(any_world):
+    one = any_world.package("one", "1", {"one/__init__.py": "", "one/late.py": "value = 'late'"})
+    two = any_world.package("two", "2", {"two.py": "import one.late; value = 2"})
+    before, after = any_world.environment("before", one), any_world.environment("after", one, two)
+    found = any_world.run(
         before,
         f"TARGET = {str(after)!r}"
         """
@@ -69,7 +69,7 @@ print(json.dumps({
 """,
         PATH=f"{before}/bin:{os.environ['PATH']}",
     )
-    python, site = f"{after}/bin/python", str(world.site_packages(after))
+    python, site = f"{after}/bin/python", str(any_world.site_packages(after))
     assert found["two"] == 2
     assert found["late"] is True
     assert found["prefix"] == str(after) == found["data"]
@@ -87,15 +87,15 @@ print(json.dumps({
     [None, "__path__ = __import__('pkgutil').extend_path(__path__, __name__)", ""],
     ids=["namespace", "pkgutil", "empty init"],
 )
-def test_move_lets_shared_packages_see_what_the_new_ones_bring(world, init):
+def test_move_lets_shared_packages_see_what_the_new_ones_bring(any_world, init):
     shared = {} if init is None else {"shared/__init__.py": init}
-    one = world.package("one", "1", {**shared, "shared/one.py": ""})
-    two = world.package(
+    one = any_world.package("one", "1", {**shared, "shared/one.py": ""})
+    two = any_world.package(
         "two", "1", {**shared, "shared/two.py": "value = 2", "shared/sub/three.py": ""}
     )
-    before = world.environment("before", one, merged=("shared",))
-    after = world.environment("after", one, two, merged=("shared",))
-    found = world.run(
+    before = any_world.environment("before", one, merged=("shared",))
+    after = any_world.environment("after", one, two, merged=("shared",))
+    found = any_world.run(
         before,
         f"TARGET = {str(after)!r}\nimport shared.one\n"
         + MOVE
@@ -106,14 +106,14 @@ def test_move_lets_shared_packages_see_what_the_new_ones_bring(world, init):
     assert str(found["one"]).startswith(str(before))
 
 
-def test_move_runs_new_path_files_only(world):
+def test_move_runs_new_path_files_only(any_world):
     hook = "import os; os.environ['{0}'] = os.environ.get('{0}', '') + 'x'\n"
-    one = world.package("one", "1", {"one.pth": hook.format("ONE")})
-    two = world.package(
+    one = any_world.package("one", "1", {"one.pth": hook.format("ONE")})
+    two = any_world.package(
         "two", "1", {"two.pth": "inner\n" + hook.format("TWO"), "inner/deep.py": ""}
     )
-    before, after = world.environment("before", one), world.environment("after", one, two)
-    found = world.run(
+    before, after = any_world.environment("before", one), any_world.environment("after", one, two)
+    found = any_world.run(
         before,
         f"TARGET = {str(after)!r}\nimport os\nfirst = os.environ['ONE']\n"
         + MOVE
@@ -122,15 +122,15 @@ def test_move_runs_new_path_files_only(world):
     )
     # Python itself runs the `.pth` files of a virtual environment once or twice, by version.
     assert found == [found[0], found[0], "x"]
-    sites = [str(world.site_packages(prefix)) for prefix in (before, after)]
+    sites = [str(any_world.site_packages(prefix)) for prefix in (before, after)]
     assert new_path_files(*sites) == ["two.pth"]
 
 
-def test_move_reaches_spawned_and_forkserver_children(world):
-    one = world.package("one", "1", {"one.py": ""})
-    two = world.package("two", "1", {"two.py": "def double(n):\n    return 2 * n"})
-    before, after = world.environment("before", one), world.environment("after", one, two)
-    found = world.run(
+def test_move_reaches_spawned_and_forkserver_children(any_world):
+    one = any_world.package("one", "1", {"one.py": ""})
+    two = any_world.package("two", "1", {"two.py": "def double(n):\n    return 2 * n"})
+    before, after = any_world.environment("before", one), any_world.environment("after", one, two)
+    found = any_world.run(
         before,
         f"""
 import multiprocessing
@@ -152,11 +152,11 @@ print(json.dumps(answers))
     assert found == {"spawn": [4], "forkserver": [4], "fork": [4]}
 
 
-def test_move_holds_the_environment_until_the_process_ends(world):
-    one = world.package("one", "1", {"one.py": ""})
-    before, after = world.environment("before", one), world.environment("after", one)
-    hold = world.root / "running"
-    found = world.run(
+def test_move_holds_the_environment_until_the_process_ends(any_world):
+    one = any_world.package("one", "1", {"one.py": ""})
+    before, after = any_world.environment("before", one), any_world.environment("after", one)
+    hold = any_world.root / "running"
+    found = any_world.run(
         before,
         f"""
 import fcntl

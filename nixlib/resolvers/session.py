@@ -1,0 +1,178 @@
+"""One resolution's dealings with the world: uv asked again with what it could not read said plainly.
+
+A session learns as it goes (which metadata uv refuses, which indexes give no upload times); every later
+question to uv carries what was learned. Threads may ask at the same time.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+
+from nixlib.cancel import Cancel
+from nixlib.resolvers.base import Request
+from nixlib.resolvers.cache import FactCache
+from nixlib.resolvers.indexes import Indexes, read_indexes
+from nixlib.resolvers.metadata import MetadataSource
+from nixlib.resolvers.registry import Registry
+from nixlib.resolvers.requirements import Wanted
+from nixlib.resolvers.simple import ProjectPages
+from nixlib.resolvers.uv import LegacyMetadata, Problem, Refusal, Solution, solve
+from nixlib.resolvers.web import Web
+from nixlib.settings import Settings
+
+__all__ = ["OLDEST_KERNEL", "Session", "cutoff", "open_session"]
+
+OLDEST_KERNEL = "ipykernel>=6.0"
+"""The oldest kernel that our launcher works with: 6.0 is the first with the control thread."""
+
+_ROUNDS = 5
+_UNREADABLE = re.compile(r"`([A-Za-z0-9._-]+)==([^`\s]+)` has invalid metadata")
+_DATELESS = re.compile(r"`([^`]+)` is missing an upload date")
+
+
+def cutoff(text: str | None) -> str | None:
+    """`exclude_newer` as a time in UTC; a bare date counts to its end.
+
+    Examples:
+        >>> cutoff("2023-03-31"), cutoff("2023-03-31T12:00:00Z")
+        ('2023-04-01T00:00:00Z', '2023-03-31T12:00:00Z')
+    """
+    if text is None or "T" in text:
+        return text
+    day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=timezone.utc) + timedelta(days=1)
+    return day.strftime("%Y-%m-%dT00:00:00Z")
+
+
+@dataclass
+class Session:
+    """What all questions of one resolution share."""
+
+    request: Request
+    wanted: tuple[Wanted, ...]
+    settings: Settings
+    indexes: Indexes
+    web: Web
+    cache: FactCache
+    pages: ProjectPages
+    metadata: MetadataSource
+    cancel: Cancel
+    exempt: frozenset[str] = frozenset()
+    notes: dict[str, None] = field(default_factory=dict)
+    _legacy: dict[tuple[str, str], LegacyMetadata | None] = field(default_factory=dict)
+    _dateless: dict[str, bool] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def problem(self, system: str) -> Problem:
+        """What the notebook and the kernel ask, for one system."""
+        lines = (*(str(item.requirement) for item in self.wanted), *self.request.kernel)
+        return Problem(
+            requirements=lines,
+            python=self.request.python,
+            system=system,
+            constraints=(OLDEST_KERNEL,),
+            exclude_newer=cutoff(self.request.exclude_newer),
+            preferences=self._preferences(),
+        )
+
+    def _preferences(self) -> Mapping[str, str]:
+        upgrade = self.request.upgrade
+        if upgrade == "all":
+            return {}
+        return {
+            name: version
+            for name, version in self.request.preferences.items()
+            if name not in upgrade
+        }
+
+    def settle(self, problem: Problem) -> Solution | Refusal:
+        """Ask uv until it had nothing to complain about that we can mend.
+
+        Raises:
+            RealisationCancelledError: The user stopped it.
+            NetworkError: An index did not answer.
+        """
+        for _ in range(_ROUNDS):
+            known = replace(
+                problem,
+                legacy=tuple(item for item in self._legacy.values() if item),
+                exempt=problem.exempt
+                | self.exempt
+                | {name for name, free in self._dateless.items() if free},
+            )
+            answer = solve(known, self.indexes, timeout=self.settings.timeout, cancel=self.cancel)
+            if not self._learn(answer.said, problem):
+                break
+        return answer
+
+    def _learn(self, said: str, problem: Problem) -> bool:
+        """Whether what uv said gives a reason to ask again."""
+        unreadable = {(_normal(name), version) for name, version in _UNREADABLE.findall(said)}
+        dateless = {_normal(name.partition("-")[0]) for name in _DATELESS.findall(said)}
+        with self._lock:
+            new_legacy = sorted(unreadable - self._legacy.keys())
+            new_dateless = sorted(dateless - self._dateless.keys())
+        for name, version in new_legacy:
+            self._legacy[name, version] = self._mend(name, version, problem)
+        for name in new_dateless:
+            self._dateless[name] = self._has_no_times(name)
+        return any(self._legacy[pair] for pair in new_legacy) or any(
+            self._dateless[name] for name in new_dateless
+        )
+
+    def _mend(self, name: str, version: str, problem: Problem) -> LegacyMetadata | None:
+        found = self.registry(problem.system, {}).metadata(name, version)
+        if found is None:
+            return None
+        lines = ", ".join(f"`{line}`" for line in found.mended[:3])
+        self.notes[
+            f"{name} {version}: its metadata is of before today's standards; read without the bounds of {lines}"
+        ] = None
+        return LegacyMetadata(name, version, tuple(map(str, found.requires)), found.requires_python)
+
+    def _has_no_times(self, name: str) -> bool:
+        files = self.pages.files(name)
+        free = bool(files) and not any(file.uploaded for file in files)
+        if free:
+            note = f"{name}: its index gives no upload times, so exclude-newer does not bind it"
+            self.notes[note] = None
+        return free
+
+    def registry(self, system: str, extras: Mapping[str, frozenset[str]]) -> Registry:
+        """The registry as one system's interpreter sees it."""
+        return Registry(
+            self.pages, self.metadata, system=system, python=self.request.python, extras=extras
+        )
+
+
+@contextmanager
+def open_session(
+    request: Request, wanted: Iterable[Wanted], settings: Settings, cancel: Cancel
+) -> Iterator[Session]:
+    """A session with connections and a cache, closed at the end."""
+    indexes = read_indexes(request.indexes)
+    cache = FactCache(settings.cache_dir / "resolver" / "facts-1.sqlite")
+    web = Web(indexes, timeout=settings.timeout, cancel=cancel)
+    try:
+        yield Session(
+            request=request,
+            wanted=tuple(wanted),
+            settings=settings,
+            indexes=indexes,
+            web=web,
+            cache=cache,
+            pages=ProjectPages(indexes, web, cache),
+            metadata=MetadataSource(web, cache),
+            cancel=cancel,
+        )
+    finally:
+        web.close()
+        cache.close()
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,0 +1,67 @@
+"""What can be typed."""
+
+import argparse
+import importlib
+import io
+from contextlib import redirect_stdout
+
+import pytest
+
+from nixenv.cli.parser import build_parser
+
+
+def verbs() -> dict[str, argparse.ArgumentParser]:
+    parser = build_parser()
+    (action,) = (one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+@pytest.mark.parametrize("name", sorted(verbs()))
+def test_verb_has_a_module_with_run(name):
+    module = importlib.import_module(f"nixenv.cli.{name}")
+    assert callable(module.run)
+
+
+@pytest.mark.parametrize("name", sorted(verbs()))
+def test_verb_help_shows_an_example_that_parses(name):
+    epilog = verbs()[name].epilog
+    assert epilog.startswith("example:\n  nixenv ")
+    import shlex
+
+    words = shlex.split(epilog.splitlines()[1])[1:]
+    assert build_parser().parse_args(words).verb == name
+
+
+def test_help_fits_one_screen():
+    out = io.StringIO()
+    with redirect_stdout(out):
+        build_parser().print_help()
+    assert len(out.getvalue().splitlines()) <= 35
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"), [("30d", 30 * 86400.0), ("12h", 43200.0), ("2w", 14 * 86400.0), ("90m", 5400.0)]
+)
+def test_older_than_is_read_with_its_unit(age, seconds):
+    assert build_parser().parse_args(["gc", "--older-than", age]).older_than == seconds
+
+
+@pytest.mark.parametrize("age", ["30", "d", "-3d", "3x", "", "1.5d"])
+def test_older_than_is_refused_when_it_is_no_age(age, capsys):
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args(["gc", f"--older-than={age}"])
+    assert caught.value.code == 2
+    assert "is not an age" in capsys.readouterr().err
+
+
+def test_lock_upgrade_tells_nothing_all_and_some_apart():
+    parse = build_parser().parse_args
+    assert parse(["lock", "a.ipynb"]).upgrade is None
+    assert parse(["lock", "a.ipynb", "--upgrade"]).upgrade == []
+    assert parse(["lock", "a.ipynb", "--upgrade", "numpy", "scipy"]).upgrade == ["numpy", "scipy"]
+
+
+def test_shell_command_keeps_its_own_options():
+    arguments = build_parser().parse_args(["shell", "a.ipynb", "--", "python", "-c", "print(1)", "--json"])
+    assert arguments.command == ["python", "-c", "print(1)", "--json"]
+    assert not arguments.json

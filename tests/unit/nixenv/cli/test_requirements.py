@@ -1,0 +1,45 @@
+"""Editing requirement lines."""
+
+import pytest
+
+from nixenv.cli.requirements import with_added, with_removed
+from nixlib.errors import RequirementError
+
+
+def test_add_appends_what_is_new():
+    assert with_added(("pandas",), ["seaborn"]) == ("pandas", "seaborn")
+
+
+def test_add_replaces_in_place_when_the_name_is_there():
+    assert with_added(("Pandas==1.5", "numpy"), ["pandas >= 2"]) == ("pandas >= 2", "numpy")
+
+
+def test_add_takes_the_place_of_several_lines_of_one_name():
+    existing = ("a; python_version<'3.9'", "b", "a>2; python_version>='3.9'")
+    assert with_added(existing, ["A==3"]) == ("A==3", "b")
+
+
+def test_add_writes_no_secret():
+    (line,) = with_added((), ["x @ https://me:secret@host.example/x-1-py3-none-any.whl?token=t"])
+    assert "secret" not in line
+    assert "token" not in line
+
+
+@pytest.mark.parametrize("text", ["pandas==", "pandas>=1.x.y z", "==1", "", "-r file", "git+https://x/y"])
+def test_add_refuses_what_is_no_requirement(text):
+    with pytest.raises(RequirementError) as caught:
+        with_added((), [text])
+    assert caught.value.key == "requirements"
+    assert "\n" not in caught.value.summary
+
+
+def test_remove_takes_every_line_of_the_name():
+    existing = ("a; python_version<'3.9'", "B.b", "a>2")
+    assert with_removed(existing, ["A", "b-B"]) == ()
+
+
+def test_remove_names_the_nearest_when_there_is_none():
+    with pytest.raises(RequirementError) as caught:
+        with_removed(("pandas", "seaborn"), ["pandsa"])
+    assert caught.value.hint == "did you mean `pandas`?"
+    assert caught.value.requirement == "pandsa"

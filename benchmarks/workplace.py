@@ -59,7 +59,7 @@ class Workplace:
     def notebook(self, name: str, *requirements: str) -> Path:
         """A locked notebook."""
         path = self.root / name
-        self.nixenv("init", str(path), *requirements, "--python", PYTHON, "--no-build")
+        self.nixenv("init", str(path), *requirements, "--python", PYTHON)
         return path
 
     def pins(self, notebook: Path) -> Path:

@@ -68,7 +68,7 @@ async def _command(arguments: Arguments) -> tuple[list[str], dict[str, str]]:
         said = {SESSION: os.environ[SESSION]} if SESSION in os.environ else {}
         aim = await find_aim(Place(cwd=Path.cwd(), said=said, inherited={**os.environ, SESSION: ""}))
         target = aim.target
-        hit = await open_environment(
+        opened = await open_environment(
             aim.document,
             user=aim.user,
             process_env=os.environ,
@@ -79,10 +79,11 @@ async def _command(arguments: Arguments) -> tuple[list[str], dict[str, str]]:
         print(f"nixenv: {reason.text}", file=sys.stderr)  # noqa: T201 - the client's log of the kernel
         connection = fallback_argv(arguments.connection_file)
         return connection, fallback_process_env(os.environ, reason.save(), target)
+    place = opened.hit.environment
     argv = kernel_argv(
-        hit.environment, arguments.connection_file, pycache=None, extra=arguments.extra
+        place, arguments.connection_file, pycache=opened.pycache, extra=arguments.extra
     )
-    return argv, kernel_process_env(os.environ, hit.environment, target)
+    return argv, kernel_process_env(os.environ, place, target)
 
 
 def main() -> None:

@@ -76,6 +76,10 @@ class Builds:
         try:
             # Shielded, because one who stops waiting must not stop the others' build.
             return await asyncio.shield(build.task)
+        except asyncio.CancelledError:
+            if build.task.cancelled():
+                raise _stopped() from None
+            raise
         finally:
             build.sinks.remove(on_event)
             if not build.sinks and not build.task.done():
@@ -99,7 +103,9 @@ class Builds:
 
         def announce(event: Event) -> None:
             for sink in tuple(sinks):
-                sink(event)
+                # What one listener cannot show must not end the build of the others.
+                with suppress(Exception):
+                    sink(event)
 
         build = _Build(asyncio.ensure_future(_run_engine(order, announce)), sinks)
         build.task.add_done_callback(lambda _: self._forget(order.key, build))
@@ -108,6 +114,14 @@ class Builds:
     def _forget(self, key: str, build: _Build) -> None:
         if self._running.get(key) is build:
             del self._running[key]
+
+
+def _stopped() -> EngineError:
+    return EngineError(
+        "the build was stopped on request",
+        type="RealisationCancelledError",
+        exit_status=130,
+    )
 
 
 _of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Builds] = weakref.WeakKeyDictionary()

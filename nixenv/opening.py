@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,19 @@ from nixlib.progress import EventSink
 from nixlib.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An environment that a kernel can start in.
+
+    Attributes:
+        hit: The environment, held.
+        pycache: Its bytecode's folder; None when no cache can be kept, which is only slower.
+    """
+
+    hit: Hit
+    pycache: Path | None
+
+
 def engine_process_env(inherited: Mapping[str, str], traits: Mapping[str, Any]) -> dict[str, str]:
     """The engine's variables: everything of this process, and what the server's configuration says."""
     if not traits:
@@ -31,7 +45,7 @@ def engine_process_env(inherited: Mapping[str, str], traits: Mapping[str, Any]) 
 
 async def open_environment(
     document: Document, *, user: Path | None, process_env: Mapping[str, str], on_event: EventSink
-) -> Hit:
+) -> Opened:
     """The environment of `document`, built first if it is not there.
 
     Args:
@@ -50,19 +64,28 @@ async def open_environment(
     settings = load_settings(environ=process_env)
     wanted = _wanted(document)
     if hit := wanted.lock and find_hit(wanted.lock, settings, user):
-        return hit
+        return Opened(hit, _pycache(hit.environment, settings))
     await _build(document, wanted, settings, process_env, on_event)
     if wanted.lock is None:
         # The engine has put the lock that it made into the document.
         wanted = _wanted(await read_document_async(document.path))
     if hit := wanted.lock and find_hit(wanted.lock, settings, user):
-        return hit
+        return Opened(hit, _pycache(hit.environment, settings))
     raise EngineError(
         f"the environment of `{document.name}` was built and is not there",
         details=(f"looked in `{settings.environments_dir}`",),
         hint="`nixenv doctor`",
         notebook=str(document.path),
     )
+
+
+def _pycache(environment: Path, settings: Settings) -> Path | None:
+    from nixlib.bytecode import prepare_pycache  # noqa: PLC0415 - a build may be needed first
+
+    try:
+        return prepare_pycache(environment, settings.cache_dir)
+    except OSError:
+        return None
 
 
 def _wanted(document: Document) -> Wanted:

@@ -19,7 +19,6 @@ from typing import Any, TextIO, cast
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from nixenv.hit import Hit
 from nixenv.launch import (
     Target,
     fallback_argv,
@@ -28,7 +27,7 @@ from nixenv.launch import (
     kernel_process_env,
 )
 from nixenv.notebookpath import Place, find_client
-from nixenv.opening import engine_process_env, open_environment
+from nixenv.opening import Opened, engine_process_env, open_environment
 from nixenv.reason import Reason, reason_of
 from nixenv.target import Aim, find_aim
 from nixlib.errors import NixError
@@ -41,18 +40,18 @@ class Start:
 
     Attributes:
         target: What its `%nixenv` works on.
-        hit: The environment; None for the fallback kernel.
+        opened: The environment; None for the fallback kernel.
         reason: The file with what the fallback kernel reports; None for a real kernel.
     """
 
     target: Target
-    hit: Hit | None = None
+    opened: Opened | None = None
     reason: Path | None = None
 
     def release(self) -> None:
         """Let go of the environment and of the file."""
-        if self.hit is not None:
-            self.hit.release()
+        if self.opened is not None:
+            self.opened.hit.release()
         if self.reason is not None:
             self.reason.unlink(missing_ok=True)
 
@@ -79,6 +78,9 @@ class NixProvisioner(LocalProvisioner):
             self._choosing = asyncio.ensure_future(self._choose(kwargs))
             try:
                 self._start = await self._choosing
+            except NixError as error:
+                # Without our frames, which say nothing to a user; what is left is the client's own.
+                raise error.with_traceback(None) from None
             finally:
                 self._choosing = None
         self._is_wanted = False
@@ -91,17 +93,17 @@ class NixProvisioner(LocalProvisioner):
         manager: Any = self.parent
         connection_file = os.path.realpath(manager.connection_file)
         env = engine_process_env(launch["env"], self._settings())
-        if start.hit is None:
+        if start.opened is None:
             assert start.reason is not None  # noqa: S101 - one of the two is there
             return {
                 "cmd": fallback_argv(connection_file),
                 "env": fallback_process_env(env, start.reason, start.target),
             }
-        place = start.hit.environment
+        hit, pycache = start.opened.hit, start.opened.pycache
         return {
-            "cmd": kernel_argv(place, connection_file, pycache=None, extra=extra),
-            "env": kernel_process_env(env, place, start.target),
-            "pass_fds": (*launch.get("pass_fds", ()), *start.hit.descriptors),
+            "cmd": kernel_argv(hit.environment, connection_file, pycache=pycache, extra=extra),
+            "env": kernel_process_env(env, hit.environment, start.target),
+            "pass_fds": (*launch.get("pass_fds", ()), *hit.descriptors),
         }
 
     async def cleanup(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - Jupyter's signature
@@ -141,7 +143,7 @@ class NixProvisioner(LocalProvisioner):
         try:
             self._aim = aim = await find_aim(await self._place(kwargs))
             target = aim.target
-            hit = await open_environment(
+            opened = await open_environment(
                 aim.document,
                 user=aim.user,
                 process_env=engine_process_env(kwargs.get("env") or os.environ, self._settings()),
@@ -156,7 +158,7 @@ class NixProvisioner(LocalProvisioner):
             else:
                 self.log.exception("nixenv: a kernel could not be started")
             return _fallback(target, reason)
-        return Start(target, hit)
+        return Start(target, opened)
 
     async def _place(self, kwargs: Mapping[str, Any]) -> Place:
         kernels = getattr(self.parent, "parent", None)

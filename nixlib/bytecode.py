@@ -151,7 +151,7 @@ def read_mirror(environment: Path) -> Mirror:
     Raises:
         OSError: It is not there, or is not an environment of ours.
     """
-    program = os.readlink(environment / "bin" / "python")
+    program = str((environment / "bin" / "python").readlink())
     interpreter, _, name = _split(program)
     library = name.rpartition("/")[2]
     found = list(_modules(environment, f"lib/{library}/site-packages"))
@@ -173,7 +173,7 @@ def _modules(environment: Path, folder: str) -> Iterator[Link | str]:
         for entry in entries:
             path = f"{folder}/{entry.name}"
             if entry.is_symlink():
-                package, _, inside = _split(os.readlink(entry.path))
+                package, _, inside = _split(os.readlink(entry.path))  # noqa: PTH115 - pathlib costs as much again
                 if inside and not entry.name.endswith(".dist-info"):
                     links.append(Link(path, package, inside))
             elif entry.is_dir():
@@ -309,7 +309,7 @@ def _jobs(
         pairs.setdefault(link.package, []).append(pair)
     library = objects / mirror.interpreter / "lib" / mirror.library
     if library.is_dir():  # the interpreter brings no bytecode of its own
-        source = environment / "bin" / os.readlink(environment / "bin" / "python")
+        source = environment / "bin" / (environment / "bin" / "python").readlink()
         folder = source.parent.parent / "lib" / mirror.library
         pairs = {mirror.interpreter: [(str(folder), str(library))], **pairs}
     for package, found in pairs.items():

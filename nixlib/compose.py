@@ -170,7 +170,13 @@ def _headers(interpreter: InterpreterPackage) -> dict[str, Node]:
 def _site_files(*, has_pip: bool) -> dict[str, Node]:
     names = ("_nixenv_commands.py", "_nixenv_site.py", *(() if has_pip else ("pip.py",)))
     files: dict[str, Node] = {name: Regular.of(builtin_source(name)) for name in names}
-    return {**files, "_nixenv.pth": Regular.of(b"import _nixenv_site\n")}
+    return {**files, "000_nixenv.pth": _SITE_HOOK}
+
+
+# Digits sort first, so no other `.pth` file's imports come before it. See `builtin/_nixenv_site.py`.
+_SITE_HOOK = Regular.of(
+    b"import sys; sys.dont_write_bytecode = True; import _nixenv_site; _nixenv_site.settle()\n"
+)
 
 
 def _commands(packages: Sequence[Package]) -> tuple[dict[str, list[Offer]], tuple[str, ...]]:

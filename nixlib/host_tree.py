@@ -66,6 +66,7 @@ def host_tree(host: HostPython, *, scratch: Path | None = None) -> HostCopy:
         ) from error
     program = f"bin/python{minor}"
     nodes |= _library_links(host, binaries.files)
+    nodes.update(_tcl_nodes(host, binaries.files))
     for path, data in binaries.files.items():
         nodes[path] = Regular.of(
             data, executable=path == program or _is_executable(nodes.get(path))
@@ -145,9 +146,15 @@ def _file(path: Path) -> Regular:
     status = path.stat()
 
     def read() -> Iterator[bytes]:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise InterpreterError(
+                f"a file of this machine's Python cannot be read: `{path}`",
+                details=(str(error.strerror),),
+            ) from error
 
     return Regular(status.st_size, read, executable=bool(status.st_mode & stat.S_IXUSR))
 
@@ -182,6 +189,14 @@ def _library_links(host: HostPython, files: Mapping[str, bytes]) -> dict[str, No
     """`libpython3.X.so`, for those who link to it or embed it."""
     name = f"libpython{minor_of(host.version)}.so"
     return {f"lib/{name}": Symlink(f"{name}.1.0")} if f"lib/{name}.1.0" in files else {}
+
+
+def _tcl_nodes(host: HostPython, files: Mapping[str, bytes]) -> Iterator[tuple[str, Node]]:
+    """The scripts of a Tcl that came along, conda's for one: without them `tkinter` has no windows."""
+    if any(path.startswith("lib/libtcl") for path in files):
+        for folder in (*host.prefix.glob("lib/tcl8*"), *host.prefix.glob("lib/tk8*")):
+            for path, inside in _files(folder):
+                yield f"lib/{folder.name}/{inside}", _file(path)
 
 
 def _spare(host: HostPython) -> list[Path]:

@@ -120,7 +120,7 @@ def _declares(statement: ast.stmt) -> bool:
         inside = [*statement.body, *(s for h in statement.handlers for s in h.body)]
         return not statement.finalbody and all(_declares(s) for s in (*inside, *statement.orelse))
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-        return True
+        return isinstance(statement.value.value, str)
     if isinstance(statement, (ast.Import, ast.ImportFrom)):
         module = statement.module if isinstance(statement, ast.ImportFrom) else None
         names = [module] if module else [alias.name for alias in statement.names]

@@ -11,26 +11,23 @@ import base64
 import re
 import sys
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 
 from nixlib.cancel import Cancel
 from nixlib.errors import HashMismatchError, InterpreterError, NetworkError, StoreError
 from nixlib.fetch import fetch, sri
-from nixlib.host_memory import HostMemory
-from nixlib.host_python import HostPython, find_hosts
-from nixlib.host_tree import HostCopy, fingerprint, host_tree
+from nixlib.host_copies import KnownCopy, copies_of, known_hosts, tree_with_hash
+from nixlib.host_python import HostPython
 from nixlib.httpclient import HttpClient
 from nixlib.libraries import missing_libraries
 from nixlib.lock import Artifact, LockedInterpreter
-from nixlib.nar import nar_hash
 from nixlib.outages import Outages
 from nixlib.platforms import current_system
 from nixlib.progress import EventSink, Note, ignore
+from nixlib.python_mirror import PythonMirror, standalone_artifacts
 from nixlib.python_request import by_preference, is_allowed, nearest
 from nixlib.settings import Settings
-from nixlib.standalone import choose, known_releases, standalone_artifacts, standalone_tree
+from nixlib.standalone import choose, known_releases, standalone_tree
 from nixlib.store import PathInfo, Store
 from nixlib.storenames import interpreter_store_name
 from nixlib.storepath import StorePath, fixed_output_path
@@ -97,7 +94,14 @@ def _stays(
     if previous.source == STANDALONE:
         return set(systems) <= set(previous.artifacts)
     wanted = previous.trees.get(current_system())
-    return any(nar == wanted for _, nar, _ in _copies(previous.version, settings))
+    return wanted is not None and _has_copy(previous.version, wanted, settings)
+
+
+def _has_copy(version: str, nar: str, settings: Settings) -> bool:
+    try:
+        return any(copy.nar == nar for copy in copies_of(version, settings))
+    except InterpreterError:
+        return False
 
 
 def _lock_standalone(
@@ -111,11 +115,16 @@ def _lock_standalone(
         settings: Where the mirror is.
         is_wanted: Whether only a standalone one will do, so that a reason is an error.
     """
-    mirror = settings.python_mirror
+    mirror = PythonMirror.parse(settings.python_mirror)
     outages = Outages(settings.cache_dir / "outages.json", forget=_OUTAGE_SECONDS)
-    if not is_wanted and outages.is_down(mirror):
-        return f"the mirror of Pythons `{mirror}` did not answer lately"
-    releases = known_releases()
+    if not is_wanted and outages.is_down(mirror.url):
+        return f"the mirror of Pythons `{mirror.url}` did not answer lately"
+    try:
+        releases = known_releases()
+    except InterpreterError as error:
+        if is_wanted:
+            raise
+        return error.summary
     chosen = choose(request, releases, systems, _usual_minor())
     here = current_system()
     if not chosen or (here in systems and here not in chosen):
@@ -124,12 +133,13 @@ def _lock_standalone(
             raise _none_allowed(request, offered, "can be downloaded", ())
         return f"no standalone Python is `{request}`"
     try:
-        with HttpClient(timeout=min(settings.timeout, _SILENT_SECONDS)) as client:
+        timeout = min(settings.timeout, _SILENT_SECONDS)
+        with HttpClient(timeout=timeout, auth=mirror.auth) as client:
             artifacts = standalone_artifacts(chosen, mirror, client)
     except NetworkError as error:
         if is_wanted:
             raise
-        outages.note(mirror)
+        outages.note(mirror.url)
         return error.summary
     return LockedInterpreter(next(iter(chosen.values())).version, STANDALONE, artifacts=artifacts)
 
@@ -137,7 +147,7 @@ def _lock_standalone(
 def _lock_host(
     request: str | None, settings: Settings, previous: LockedInterpreter | None, reason: str
 ) -> LockedInterpreter:
-    hosts = find_hosts(memory=_memory(settings))
+    hosts = known_hosts(settings)
     ordered = by_preference(request, (host.version for host in hosts), _usual_minor())
     if not ordered:
         evidence = tuple(f"Python {host.version}: `{host.executable}`" for host in hosts)
@@ -147,13 +157,29 @@ def _lock_host(
             "is here",
             (*evidence, *((reason,) if reason else ())),
         )
-    host, nar, libraries = _copies(ordered[0], settings, hosts)[0]
-    locked = LockedInterpreter(
-        host.version, HOST, trees={current_system(): nar}, libraries=libraries
-    )
-    if previous is not None and (previous.source, previous.version) == (HOST, host.version):
-        return replace(locked, trees={**previous.trees, **locked.trees})
-    return locked
+    copy = _best_copy(ordered, settings, hosts)
+    version = copy.host.version
+    trees = {current_system(): copy.nar}
+    if previous is not None and (previous.source, previous.version) == (HOST, version):
+        trees = {**previous.trees, **trees}
+    return LockedInterpreter(version, HOST, trees=trees, libraries=copy.libraries)
+
+
+def _best_copy(
+    versions: Collection[str], settings: Settings, hosts: Collection[HostPython]
+) -> KnownCopy:
+    """A copy of the first of `versions` that can be copied: a broken one must not hide the next.
+
+    Raises:
+        InterpreterError: None can; why the last cannot.
+    """
+    *others, last = versions
+    for version in others:
+        try:
+            return copies_of(version, settings, hosts)[0]
+        except InterpreterError:  # noqa: PERF203 - at most a handful
+            continue
+    return copies_of(last, settings, hosts)[0]
 
 
 def _none_allowed(
@@ -173,40 +199,6 @@ def _none_allowed(
 
 def _usual_minor() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
-
-
-def _memory(settings: Settings) -> HostMemory:
-    return HostMemory(settings.state_dir / "hosts.json")
-
-
-def _copies(
-    version: str, settings: Settings, hosts: Collection[HostPython] | None = None
-) -> list[tuple[HostPython, str, tuple[str, ...]]]:
-    """Each host of `version` with the SRI NAR hash and the libraries of its copy.
-
-    A copy that was hashed before, and whose files have not changed since, costs 20 ms; else 2 s.
-    """
-    memory = _memory(settings)
-    found = []
-    for host in find_hosts(memory=memory) if hosts is None else hosts:
-        if host.version != version:
-            continue
-        key = fingerprint(host)
-        known = memory.recall(key)
-        if known is None:
-            copy = _copy(host, key, settings.cache_dir)
-            known = {"nar": sri(nar_hash(copy.tree)[0]), "libraries": list(copy.libraries)}
-            memory.keep({key: known})
-        found.append((host, known["nar"], tuple(known["libraries"])))
-    return found
-
-
-@lru_cache(maxsize=1)
-def _copy(host: HostPython, key: str, scratch: Path) -> HostCopy:
-    """A copy of `host` as its files were at fingerprint `key`: locking and realising share one."""
-    del key
-    scratch.mkdir(parents=True, exist_ok=True)
-    return host_tree(host, scratch=scratch)
 
 
 def realise_interpreter(
@@ -246,13 +238,16 @@ def realise_interpreter(
         if store.query_valid_paths([path]):
             return _info(store, path)
     is_host = locked.source == HOST
-    tree = host_interpreter_tree(locked, system, settings) if is_host else None
+    tree = tree_with_hash(locked.version, nar, settings) if is_host and nar else None
     if tree is None and path is not None and path in store.substitute([path]):
         return _info(store, path)
     if tree is None and is_host:
         raise _not_the_same(locked, system, settings)
     if tree is None:
-        tree = standalone_interpreter_tree(locked, system, settings, download or _fetch)
+        mirror = PythonMirror.parse(settings.python_mirror)
+        if download is None or mirror.user is not None:  # credentials that only we know of
+            download = partial(_fetch, mirror)
+        tree = standalone_interpreter_tree(locked, system, settings, download)
     info = store.add_tree(name, tree)
     store.add_temp_root([info.path])
     if nar is not None and info.nar_sha256 != _digest(nar):
@@ -273,21 +268,8 @@ def _info(store: Store, path: StorePath) -> PathInfo:
     return info
 
 
-def host_interpreter_tree(
-    locked: LockedInterpreter, system: str, settings: Settings
-) -> Directory | None:
-    """The copy that the lock names, when an installation of this machine gives it."""
-    wanted = locked.trees.get(system)
-    if wanted is None:
-        return None
-    for host, nar, _ in _copies(locked.version, settings):
-        if nar == wanted:
-            return _copy(host, fingerprint(host), settings.cache_dir).tree
-    return None
-
-
 def _not_the_same(locked: LockedInterpreter, system: str, settings: Settings) -> InterpreterError:
-    hosts = find_hosts(memory=_memory(settings))
+    hosts = known_hosts(settings)
     near = nearest(locked.version, [host.version for host in hosts])
     made = f"locked: a copy of Python {locked.version}, made on {', '.join(sorted(locked.trees))}"
     here = [
@@ -324,12 +306,11 @@ def standalone_interpreter_tree(
             wanted=system,
             found=tuple(sorted(locked.artifacts)),
         )
-    settings.cache_dir.mkdir(parents=True, exist_ok=True)
     return standalone_tree(download(artifact), locked.version, scratch=settings.cache_dir)
 
 
-def _fetch(artifact: Artifact) -> memoryview:
-    with HttpClient() as client:
+def _fetch(mirror: PythonMirror, artifact: Artifact) -> memoryview:
+    with HttpClient(auth=mirror.auth) as client:
         return memoryview(fetch(artifact, client))
 
 

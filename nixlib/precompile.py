@@ -12,9 +12,12 @@ Python ignore `__pycache__`, is served by one link: from `<prefix>/<store path>/
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +26,8 @@ from nixlib.tree import Directory, Node, Regular, Symlink, walk
 from nixlib.trim import minor_of
 
 _SCRIPT = Path(__file__).parent / "builders" / "compile_stdlib.py"
+_PREFIX = "nixenv-python-"
+_ABANDONED_SECONDS = 3600
 _SECONDS = 300  # on one slow core it takes ten
 
 
@@ -44,12 +49,30 @@ def with_bytecode(tree: Directory, version: str, *, scratch: Path | None = None)
         for path, node in walk(tree)
         if path.endswith(".py") and isinstance(node, Regular) and path.startswith(library + "/")
     ]
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="nixenv-python-") as folder:
-        write_tree(tree, Path(folder))
-        output = _run(Path(folder), version, "\n".join(sources).encode())
+    try:
+        with _scratch_folder(scratch) as folder:
+            write_tree(tree, folder)
+            output = _run(folder, version, "\n".join(sources).encode())
+    except OSError as error:
+        raise InterpreterError(
+            f"a temporary copy of Python {version} cannot be written",
+            details=(f"{error.strerror}: `{error.filename or scratch}`",),
+        ) from error
     suffix = f".cpython-{minor.replace('.', '')}.pyc"
     codes = dict(_records(io.BytesIO(output)))
     return _merged(tree, library, codes, suffix)
+
+
+@contextmanager
+def _scratch_folder(scratch: Path | None) -> Iterator[Path]:
+    """A new folder, gone afterwards; those of processes that were killed go as well."""
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+        for old in scratch.glob(f"{_PREFIX}*"):
+            if time.time() - old.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=_PREFIX) as folder:
+        yield Path(folder)
 
 
 def write_tree(tree: Directory, folder: Path) -> None:

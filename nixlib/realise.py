@@ -121,7 +121,8 @@ class _Run:
         known = {leaf.path: leaf for leaf in self.leaves if leaf.path is not None}
         self.store.add_temp_root(known)
         valid = self.store.query_valid_paths(known)
-        missing = known.keys() - valid
+        # A host Python is copied here if it can be, and looked for elsewhere only if not.
+        missing = {path for path, leaf in known.items() if leaf.kind != "host"} - valid
         if missing:
             self.on_event(Phase("substitute"))
             valid |= self.store.substitute(missing)

@@ -29,7 +29,7 @@ _GLIBC: Final = (
 )
 # Modules that a machine may well lack the libraries of; they say so when they are imported.
 _OPTIONAL: Final = ("_tkinter.", "_gdbm.", "_dbm.", "nis.", "_curses", "readline.", "_uuid.")
-_SYSTEM_FOLDERS: Final = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
+_SYSTEM_FOLDERS: Final = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _run_path(entries: Iterable[str], source: Path, find: Callable[[str], str]) 
 def _found(soname: str, folders: Iterable[Path]) -> Path | None:
     for folder in folders:
         # A run-path may well name the system's own folder; what is there still is the system's.
-        if str(folder).startswith(_SYSTEM_FOLDERS) and not soname.startswith("libpython"):
+        if f"{folder}/".startswith(_SYSTEM_FOLDERS) and not soname.startswith("libpython"):
             continue
         if (folder / soname).is_file():
             return (folder / soname).resolve()

@@ -1,7 +1,6 @@
-"""Pythons of python-build-standalone: which exist, by what URL and sha256, and as a tree.
+"""Pythons of python-build-standalone: which exist, and what is in one's release tarball.
 
-uv knows which releases exist (it carries the list, so this needs no network); the release publishes
-the sha256 of its files. The mirror only has to be laid out as upstream's releases are.
+uv knows which releases exist: it carries the list, so this needs no network.
 """
 
 from __future__ import annotations
@@ -12,15 +11,11 @@ import re
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from nixlib.errors import InterpreterError, NetworkError
-from nixlib.httpclient import HttpClient
-from nixlib.lock import Artifact
+from nixlib.errors import InterpreterError
 from nixlib.platforms import SYSTEMS, standalone_triple
 from nixlib.precompile import with_bytecode
 from nixlib.python_request import by_preference
@@ -35,8 +30,6 @@ RECIPE = 1
 _ROOT: Final = "python"  # the only folder at the top of an `install_only` archive
 _CONFIGURED: Final = "/install"  # the prefix that upstream builds for
 _SECONDS: Final = 60
-_SUM: Final = re.compile(r"([0-9a-f]{64})[ *]*(\S+)?\s*")
-_MAX_TEXT: Final = 4 << 20  # a release's list of sums has 0.2 MB
 # `install_only` is the tree alone; the other kinds have object files, or need a zstd reader. Of both
 # kinds of one version uv names the stripped one, a third of the size.
 _FILE: Final = re.compile(
@@ -118,93 +111,6 @@ def choose(
             table.setdefault(release.version, {})[release.system] = release
     ordered = by_preference(request, table, usual)
     return max((table[version] for version in ordered), key=len, default={})
-
-
-def standalone_artifacts(
-    chosen: Mapping[str, Release], mirror: str, client: HttpClient
-) -> dict[str, Artifact]:
-    """URL, sha256 and size of each release file, as the mirror has them now.
-
-    Args:
-        chosen: From `choose`.
-        mirror: The address that the releases are below.
-        client: Its timeout is how long a silent mirror is waited for.
-
-    Raises:
-        NetworkError: The mirror does not answer, or has no such release.
-    """
-    mirror = mirror.rstrip("/")
-    try:
-        releases = {release.release for release in chosen.values()}
-        sums = {release: _sums(client, mirror, release) for release in releases}
-        return {
-            system: _artifact(client, mirror, release, sums[release.release])
-            for system, release in sorted(chosen.items())
-        }
-    except (OSError, HTTPException) as error:
-        raise NetworkError(
-            f"the mirror of Pythons `{mirror}` does not answer",
-            details=(f"{type(error).__name__}: {error}".splitlines()[0],),
-            url=mirror,
-        ) from error
-
-
-def _sums(client: HttpClient, mirror: str, release: str) -> dict[str, str]:
-    """The sha256 of each file of a release; empty where the release has no list of them."""
-    text = _text(client, f"{mirror}/{release}/SHA256SUMS")
-    found = (_SUM.fullmatch(line) for line in text.splitlines())
-    return {line[2]: line[1] for line in found if line and line[2]}
-
-
-def _artifact(
-    client: HttpClient, mirror: str, release: Release, sums: Mapping[str, str]
-) -> Artifact:
-    url = f"{mirror}/{release.release}/{release.file.replace('+', '%2B')}"
-    # Releases up to 2022 have one file of a single sum beside each file.
-    sha256 = sums.get(release.file)
-    if sha256 is None:
-        found = _SUM.fullmatch(_text(client, f"{url}.sha256"))
-        if found is None:
-            raise NetworkError(
-                f"the mirror has no sha256 of `{release.file}`",
-                details=(f"looked for `SHA256SUMS` and `.sha256` beside `{url}`",),
-                url=url,
-            )
-        sha256 = found[1]
-    return Artifact(url=url, sha256=sha256, size=_size(client, url))
-
-
-def _text(client: HttpClient, url: str) -> str:
-    """The text at `url`, empty where there is none."""
-    buffer = bytearray(_MAX_TEXT)
-    filled = 0
-    with client.get(url) as response:
-        if response.status == HTTPStatus.NOT_FOUND:
-            return ""
-        _check(response.status, url)
-        while count := response.readinto(memoryview(buffer)[filled:]):
-            filled += count
-    return buffer[:filled].decode("utf-8", "replace")
-
-
-def _size(client: HttpClient, url: str) -> int:
-    """The size of the file at `url`, in bytes; one of them is asked for."""
-    with client.get(url, {"Range": "bytes=0-0"}) as response:
-        _check(response.status, url)
-        field = (
-            "content-range" if response.status == HTTPStatus.PARTIAL_CONTENT else "content-length"
-        )
-        size = response.headers.get(field, "").rpartition("/")[2]
-    if not size.isdigit():
-        raise NetworkError("the mirror of Pythons does not tell the size of a file", url=url)
-    return int(size)
-
-
-def _check(status: int, url: str) -> None:
-    if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        raise NetworkError(
-            f"the mirror of Pythons answered {status}", details=(f"to `{url}`",), url=url
-        )
 
 
 def standalone_tree(

@@ -15,11 +15,13 @@ from nixlib import gcroots, nar
 from nixlib.daemon import diagnosis
 from nixlib.daemon.channel import connect_socket, start_process
 from nixlib.daemon.client import Connection
+from nixlib.daemon.firstopening import first_opening
 from nixlib.daemon.pool import Pool
 from nixlib.errors import DaemonUnavailableError, StoreError
 from nixlib.location import Location, locate, own_store
 from nixlib.outages import Outages, default_outages
 from nixlib.pathinfo import PathInfo
+from nixlib.storepath import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -134,7 +136,8 @@ class DaemonStore:
         self._pool = Pool(self._open, connections)
 
     def _open(self) -> Connection:
-        return Connection(self._connect(), self.store_dir, self._on_log)
+        with first_opening(self._location.state_dir):
+            return Connection(self._connect(), self.store_dir, self._on_log)
 
     @property
     def store_dir(self) -> str:
@@ -159,6 +162,7 @@ class DaemonStore:
 
     def add_tree(self, name: str, tree: Node, references: Collection[StorePath] = ()) -> PathInfo:
         """Stream the NAR of `tree` into the store."""
+        check_name(name)
         with self._pool.connection() as connection:
             return connection.add_to_store(name, references, nar.dump(tree))
 

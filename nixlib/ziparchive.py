@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from mmap import mmap
 
 from isal import isal_zlib  # 0.57 s where zlib takes 1.1 for the same 470 MB
-from isal.igzip_lib import IsalError
 
 from nixlib.errors import WheelError
 
@@ -78,7 +77,7 @@ class Archive:
             try:
                 # One byte more than declared shows a lie without inflating all of it.
                 content = stream.decompress(raw, member.size + 1)
-            except IsalError as error:
+            except isal_zlib.error as error:  # type: ignore[misc] # its stub calls it a value
                 raise self._damaged(member, str(error)) from error
             if not stream.eof and len(content) <= member.size:
                 raise self._damaged(member, "its data ends too early")
@@ -115,7 +114,7 @@ class Archive:
                     waiting = stream.unconsumed_tail
             while rest := stream.decompress(b"", _CHUNK):  # igzip holds back up to 64 KiB
                 yield rest
-        except IsalError as error:
+        except isal_zlib.error as error:  # type: ignore[misc] # its stub calls it a value
             raise self._damaged(member, str(error)) from error
 
     def _check(self, member: Member, size: int, crc: int) -> None:
@@ -230,7 +229,7 @@ def _entry(data: Data, position: int, end: int, limit: int, filename: str) -> tu
     after = position + _ENTRY.size + named + extra + comment
     if magic != b"PK\1\2" or after > end:
         raise _error(filename, "its table of contents is damaged")
-    raw = data[position + _ENTRY.size : position + _ENTRY.size + named]
+    raw = bytes(data[position + _ENTRY.size : position + _ENTRY.size + named])
     try:
         name = raw.decode()  # UTF-8 always: the wheel specification says so
     except UnicodeDecodeError as error:
@@ -240,7 +239,7 @@ def _entry(data: Data, position: int, end: int, limit: int, filename: str) -> tu
     if method not in (_STORED, _DEFLATED):
         raise _error(filename, f"`{name}` is compressed by the unknown method {method}", "", name)
     if _MAX_32 in (length, size, local):
-        block = data[position + _ENTRY.size + named : after - comment]
+        block = bytes(data[position + _ENTRY.size + named : after - comment])
         size, length, local = _wide(block, size, length, local, filename, name)
     start = _data_start(data, local, limit, raw, filename, name)
     if start + length > limit or (method == _STORED and size != length):
@@ -269,9 +268,10 @@ def _wide(
 def _data_start(data: Data, local: int, limit: int, raw: bytes, filename: str, name: str) -> int:
     if local + _LOCAL.size <= limit:
         magic, *_, named, extra = _LOCAL.unpack_from(data, local)
-        start = local + _LOCAL.size
+        start: int = local + _LOCAL.size
         if magic == b"PK\3\4" and data[start : start + named] == raw:
-            return start + named + extra
+            start += named + extra
+            return start
     raise _error(filename, f"`{name}` is not where the table of contents says", "", name)
 
 

@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket as socketlib
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,7 @@ def start_daemon(root: Path, socket: Path, **settings: str) -> PrivateDaemon:
     lines = {"substituters": "", "sandbox": "false", "build-users-group": ""}
     lines |= {key.replace("_", "-"): value for key, value in settings.items()}
     (conf / "nix.conf").write_text("".join(f"{k} = {v}\n" for k, v in lines.items()))
+    nix(root, "nix-store", "--init")  # two workers of one daemon would race to create it
     log = socket.with_name("daemon.log")
     env = nix_env(root, NIX_DAEMON_SOCKET_PATH=str(socket), NIX_CONF_DIR=str(conf))
     with log.open("wb") as out:
@@ -93,21 +95,31 @@ def start_daemon(root: Path, socket: Path, **settings: str) -> PrivateDaemon:
             ["nix-daemon"], env=env, stdout=out, stderr=out, start_new_session=True
         )
     deadline = time.monotonic() + 20
-    while not socket.exists():
+    while not _listens(socket):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, "the daemon did not listen within 20 s"
         time.sleep(0.01)
     return PrivateDaemon(root, socket, process, log)
 
 
+def _listens(path: Path) -> bool:
+    # The file is there before anybody listens.
+    with socketlib.socket(socketlib.AF_UNIX) as line:
+        return line.connect_ex(str(path)) == 0
+
+
 def stop_daemon(daemon: PrivateDaemon) -> None:
     """Stop it with the workers it has forked."""
-    argv = ["ps", "-o", "pid=", "--ppid", str(daemon.process.pid)]
-    workers = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
-    for pid in [*map(int, workers), daemon.process.pid]:
+    for pid in [*workers(daemon), daemon.process.pid]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     daemon.process.wait()
+
+
+def workers(daemon: PrivateDaemon) -> list[int]:
+    """The processes that it has forked, one for each connection."""
+    pid = daemon.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
-import signal
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nixenv.cli.building import build_locked
 from nixenv.cli.carried import Carried, naming, read_carried
@@ -18,10 +18,11 @@ from nixenv.cli.report import Report
 from nixenv.errors import UsageError
 from nixenv.metadata import KEY
 
-if TYPE_CHECKING:
-    from nbclient import NotebookClient
+Failed = dict[str, Any]
+"""Which cell failed (counted from 1), its source, and the error in one line."""
 
 _FAILED = 1
+_LOG_TAIL = 20
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -98,80 +99,34 @@ def _read_notebook(carried: Carried) -> Any:
     return notebook
 
 
-def _execute(
-    notebook: Any, carried: Carried, arguments: argparse.Namespace
-) -> dict[str, Any] | None:
+def _execute(notebook: Any, carried: Carried, arguments: argparse.Namespace) -> Failed | None:
     """Run the cells of `notebook` in place; what failed, or None."""
-    from nbclient import NotebookClient  # noqa: PLC0415
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError  # noqa: PLC0415
 
-    place = carried.path.resolve()
-    client = NotebookClient(
-        notebook,
-        timeout=arguments.timeout,
-        allow_errors=arguments.allow_errors,
-        kernel_name=KERNELSPEC["name"],
-        km=_kernel_manager(),
-        resources={"metadata": {"path": str(place.parent), "name": place.stem}},
-    )
-    # Cells in which nothing happened would otherwise keep what an earlier run has shown.
+    from nixenv.cli.headless import execute  # noqa: PLC0415
+
+    # Cells that this run does not reach would otherwise keep what an earlier run has shown.
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    try:
-        asyncio.run(_until_cancelled(client))
-    except CellExecutionError as error:
-        return _failure(notebook, f"{error.ename}: {_ANSI.sub('', error.evalue)}")
-    except CellTimeoutError:
-        return _failure(notebook, f"it took longer than {arguments.timeout:g} s")
-    except DeadKernelError:
-        return _failure(notebook, "the kernel died")
+    place = carried.path.resolve()
+    resources = {"metadata": {"path": str(place.parent), "name": place.stem}}
+    options = {"timeout": arguments.timeout, "allow_errors": arguments.allow_errors}
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        try:
+            asyncio.run(execute(notebook, resources, log, **options))
+        except CellExecutionError as error:
+            return _failure(notebook, f"{error.ename}: {_ANSI.sub('', error.evalue)}")
+        except CellTimeoutError:
+            return _failure(notebook, f"it took longer than {arguments.timeout:g} s")
+        except DeadKernelError:
+            log.seek(0)
+            said = "\n".join(f"  {line.rstrip()}" for line in log.readlines()[-_LOG_TAIL:])
+            return _failure(notebook, f"the kernel died\n{said}".rstrip())
     return None
 
 
-def _kernel_manager() -> Any:
-    """A manager that knows our kernelspec whether it is installed or not."""
-    from jupyter_client.kernelspec import KernelSpec  # noqa: PLC0415
-    from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415
-
-    from nixenv.kernelspec import kernel_json  # noqa: PLC0415
-
-    manager = AsyncKernelManager(kernel_name=KERNELSPEC["name"])
-    manager._kernel_spec = KernelSpec(**kernel_json())  # noqa: SLF001 - jupyter_client has no public way
-    return manager
-
-
-async def _until_cancelled(client: NotebookClient) -> None:
-    """Execute; a signal stops the kernel in good order and then this command.
-
-    Raises:
-        KeyboardInterrupt: A signal came.
-    """
-    loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(client.async_execute())
-    stopped: list[int] = []
-
-    def stop(number: int) -> None:
-        stopped.append(number)
-        task.cancel()
-
-    def take_over(**_: Any) -> None:
-        # nbclient takes both signals for itself when it starts the kernel, and would then report a kernel
-        # that died; from here on they are ours again.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-
-    take_over()
-    client.on_notebook_start = take_over
-    try:
-        await task
-    except asyncio.CancelledError:
-        if stopped:
-            raise KeyboardInterrupt from None
-        raise
-
-
-def _failure(notebook: Any, reason: str) -> dict[str, Any]:
+def _failure(notebook: Any, reason: str) -> Failed:
     """Which cell it was: the last one that was started."""
     started = [
         number
@@ -201,7 +156,10 @@ def _text(result: dict[str, Any], notebook: Any) -> str:
     lines = failure["source"].splitlines() or [""]
     excerpt = lines if len(lines) <= 12 else [*lines[:11], "…"]  # noqa: PLR2004 - a screen, not the cell
     source = "\n".join(f"    {line}" for line in excerpt)
-    return f"cell {failure['cell']} of `{result['notebook']}` failed: {failure['error']}\n{source}{where}"
+    headline = f"cell {failure['cell']} of `{result['notebook']}` failed: {failure['error']}"
+    return "\n".join(
+        filter(None, (headline, source, where.removeprefix(" → ") and f"outputs so far{where}"))
+    )
 
 
 def _last_shown(notebook: Any) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: PTH - pathlib is not worth its import in a script that only walks
 """Compile packages of an environment into their owner's cache, when nobody else wants the processor.
 
 Run by the environment's own Python (3.8 and later, no packages). Standard input has one JSON object:
@@ -7,26 +8,31 @@ says that a job needs no second look. Each `.pyc` appears whole, by a rename, so
 time. Tests that packages bring along are left out: few people import them.
 """
 
+from __future__ import annotations
+
+import contextlib
 import fcntl
 import json
 import os
 import py_compile
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
 LEFT_OUT = ("__pycache__", "tests", "test")
 
 
-def stand_back():
+def stand_back() -> None:
     """Take only what the machine has left over."""
     os.nice(19)
-    try:
+    with contextlib.suppress(AttributeError, OSError):  # not Linux, or not allowed in a container
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except (AttributeError, OSError):
-        pass  # not Linux, or not allowed in this container
 
 
-def modules(source, target, suffix):
+def modules(source: str, target: str, suffix: str) -> Iterator[tuple[str, str]]:
     """Pairs of a module and its bytecode file."""
     if source.endswith(".py"):
         yield source, target
@@ -39,16 +45,17 @@ def modules(source, target, suffix):
                 yield os.path.join(folder, name), os.path.join(inside, name[:-3] + suffix)
 
 
-def compile_module(source, target):
+def compile_module(source: str, target: str) -> None:
+    """Make one bytecode file, whole or not at all."""
     if os.path.lexists(target):
         return
-    try:
+    # What is Python 2, or a template, nobody imports.
+    with contextlib.suppress(py_compile.PyCompileError, SyntaxError, ValueError, RecursionError):
         py_compile.compile(source, target, doraise=True, invalidation_mode=UNCHECKED)
-    except (py_compile.PyCompileError, SyntaxError, ValueError, RecursionError):
-        pass  # Python 2, or a template: nobody imports it
 
 
-def main():
+def main() -> None:
+    """Do the jobs one after the other, alone."""
     stand_back()
     orders = json.load(sys.stdin)
     sys.stdin.close()

@@ -32,8 +32,14 @@ def bytecode_folder() -> str | None:
     return folder if own else None
 
 
-if sys.pycache_prefix is None:
-    sys.pycache_prefix = bytecode_folder()
+def settle() -> None:
+    """Decide where bytecode goes. Repeatable: `site` reads a virtual environment's `.pth` files twice.
+
+    The `.pth` file forbids to write bytecode first, so that this very module's is not written.
+    """
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
+    if sys.pycache_prefix is None:
+        sys.pycache_prefix = bytecode_folder()
     # Root may write anywhere, and Python would: into store objects, whose names prove their content.
     if sys.pycache_prefix is None and os.access(sys.prefix, os.W_OK):
         sys.dont_write_bytecode = True

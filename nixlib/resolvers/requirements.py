@@ -137,7 +137,9 @@ def _check_url(url: str, line: str, number: int) -> None:
 
 
 def _refused(line: str, number: int, reason: str, *, hint: str = "") -> RequirementError:
-    shown = public_line(line.strip())[:100]
+    # Unprintable characters could reorder or hide the rest of the message (U+202E does).
+    visible = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line.strip())
+    shown = public_line(visible)[:100]
     return RequirementError(
         f"requirement {number} `{shown}` {reason}",
         hint=hint,

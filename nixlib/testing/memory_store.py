@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import threading
 import weakref
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,37 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    Object = tuple[Node, PathInfo]
+
+
+@dataclass
+class _Contents:
+    """What outlives one opening of the store; every use holds `lock`."""
+
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    objects: dict[StorePath, Object] = field(default_factory=dict)
+    roots: dict[Path, StorePath] = field(default_factory=dict)
+    temp_roots: dict[int, set[StorePath]] = field(default_factory=dict)
+    directory: Path | None = None
+
+    def place(self, path: StorePath) -> Path:
+        if self.directory is None:
+            self.directory = Path(tempfile.mkdtemp(prefix="memory-store-"))
+            # A test may look at an environment's files after it has closed the store.
+            weakref.finalize(self, shutil.rmtree, self.directory, ignore_errors=True)
+        return self.directory / "nix" / "store" / str(path)
+
+    def alive(self) -> set[StorePath]:
+        found: set[StorePath] = set()
+        waiting = {path for link, path in self.roots.items() if link.is_symlink()}
+        waiting.update(*self.temp_roots.values())
+        while waiting:
+            path = waiting.pop()
+            if path not in found and path in self.objects:
+                found.add(path)
+                waiting.update(self.objects[path][1].references)
+        return found
+
 
 class MemoryStore:
     """A store whose objects are values; their files are written to a temporary place when asked for.
@@ -34,44 +66,43 @@ class MemoryStore:
         substitutes: What its substituters have: trees by the path that they must have.
     """
 
-    def __init__(
-        self, substitutes: Mapping[StorePath, tuple[Node, PathInfo]] | None = None
-    ) -> None:
-        self.store_dir = STORE_DIR
-        self._lock = threading.RLock()
-        self._objects: dict[StorePath, tuple[Node, PathInfo]] = {}
+    store_dir = STORE_DIR
+
+    def __init__(self, substitutes: Mapping[StorePath, Object] | None = None) -> None:
         self._substitutes = dict(substitutes or {})
-        self._temp_roots: set[StorePath] = set()
-        self._roots: dict[Path, StorePath] = {}
-        self._directory: Path | None = None
+        self._contents = _Contents()
         self._closed = False
+
+    def reopen(self) -> MemoryStore:
+        """The same store, opened once more: what is valid and rooted in one is so in the other."""
+        other = MemoryStore(self._substitutes)
+        other._contents = self._contents
+        return other
 
     def physical(self, path: StorePath) -> Path:
         """Where the files of `path` are; written at the first call that finds it valid."""
-        with self._lock:
-            if self._directory is None:
-                self._directory = Path(tempfile.mkdtemp(prefix="memory-store-"))
-                # A test may look at an environment's files after it has closed the store.
-                weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
-            place = self._directory / "nix" / "store" / str(path)
-            if path in self._objects and not os.path.lexists(place):
+        with self._contents.lock:
+            place = self._contents.place(path)
+            if path in self._contents.objects and not os.path.lexists(place):
+                node, info = self._contents.objects[path]
                 place.parent.mkdir(parents=True, exist_ok=True)
-                _write(self._objects[path][0], place)
-                for reference in self._objects[path][1].references:
+                _write(node, place)
+                for reference in info.references:
                     self.physical(reference)
             return place
 
     def query_valid_paths(self, paths: Collection[StorePath]) -> frozenset[StorePath]:
         """Those of `paths` that are valid."""
-        with self._lock:
+        with self._contents.lock:
             self._check_open()
-            return frozenset(path for path in paths if path in self._objects)
+            return frozenset(path for path in paths if path in self._contents.objects)
 
     def query_path_info(self, path: StorePath) -> PathInfo | None:
         """What is known of `path`; nothing when it is not valid."""
-        with self._lock:
+        with self._contents.lock:
             self._check_open()
-            return self._objects[path][1] if path in self._objects else None
+            found = self._contents.objects.get(path)
+            return None if found is None else found[1]
 
     def add_tree(self, name: str, tree: Node, references: Collection[StorePath] = ()) -> PathInfo:
         """Make a tree a store object; its bytes are copied."""
@@ -81,22 +112,26 @@ class MemoryStore:
         wanted = tuple(sorted(set(references)))
         path = fixed_output_path(name, sha256, wanted, self.store_dir)
         info = PathInfo(path, sha256, size, wanted)
-        with self._lock:
+        with self._contents.lock:
             self._check_open()
             for reference in wanted:
-                if reference not in self._objects:
+                if reference not in self._contents.objects:
                     raise StoreError(
                         f"cannot add `{name}` to the Nix store: a reference is not valid",
                         details=(reference.in_dir(self.store_dir),),
                         reason="nix",
                     )
-            self._objects.setdefault(path, (kept, info))
+            self._contents.objects.setdefault(path, (kept, info))
             self._temp_roots.add(path)
         return info
 
+    @property
+    def _temp_roots(self) -> set[StorePath]:
+        return self._contents.temp_roots.setdefault(id(self), set())
+
     def add_temp_root(self, paths: Collection[StorePath]) -> None:
         """Keep `paths` until the store is closed."""
-        with self._lock:
+        with self._contents.lock:
             self._check_open()
             self._temp_roots.update(paths)
 
@@ -104,51 +139,44 @@ class MemoryStore:
         """Keep `path` for good, and make `link` lead to its files."""
         link = Path(os.path.abspath(link))  # noqa: PTH100  # `resolve` would follow the link itself
         link.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock:
+        with self._contents.lock:
             target = self.physical(path)
             link.unlink(missing_ok=True)
             link.symlink_to(target)
-            self._roots[link] = path
+            self._contents.roots[link] = path
         return link
 
     def remove_root(self, link: Path) -> None:
         """Undo `add_root`."""
         link = Path(os.path.abspath(link))  # noqa: PTH100
-        with self._lock:
+        with self._contents.lock:
             link.unlink(missing_ok=True)
-            self._roots.pop(link, None)
+            self._contents.roots.pop(link, None)
 
     def substitute(self, paths: Collection[StorePath]) -> frozenset[StorePath]:
         """Those of `paths` that were missing and that the substitutes hold."""
-        with self._lock:
+        with self._contents.lock:
             self._check_open()
-            found = {path for path in paths if path not in self._objects} & self._substitutes.keys()
-            self._objects.update((path, self._substitutes[path]) for path in found)
-            self._temp_roots |= found
-            return frozenset(found)
+            objects = self._contents.objects
+            found = frozenset(set(paths) - objects.keys()) & self._substitutes.keys()
+            objects.update((path, self._substitutes[path]) for path in found)
+            self._temp_roots.update(found)
+            return found
 
     def collect_garbage(self) -> frozenset[StorePath]:
-        """What Nix's collector would delete now; deletes it."""
-        with self._lock:
-            alive: set[StorePath] = set()
-            waiting = {path for link, path in self._roots.items() if link.is_symlink()}
-            waiting |= self._temp_roots
-            while waiting:
-                path = waiting.pop()
-                if path in alive or path not in self._objects:
-                    continue
-                alive.add(path)
-                waiting |= set(self._objects[path][1].references)
-            dead = frozenset(self._objects.keys() - alive)
+        """Delete what Nix's collector would delete now; the paths that went."""
+        with self._contents.lock:
+            dead = frozenset(self._contents.objects.keys() - self._contents.alive())
             for path in dead:
-                del self._objects[path]
+                del self._contents.objects[path]
+                _remove(self._contents.place(path))
             return dead
 
     def close(self) -> None:
         """Forget temporary roots and refuse further calls; files that were written stay until exit."""
-        with self._lock:
+        with self._contents.lock:
             self._closed = True
-            self._temp_roots.clear()
+            self._contents.temp_roots.pop(id(self), None)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -164,6 +192,13 @@ class MemoryStore:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _write(node: Node, place: Path) -> None:

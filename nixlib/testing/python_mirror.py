@@ -11,9 +11,11 @@ import hashlib
 import io
 import tarfile
 import threading
+from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,12 +52,18 @@ def write_mirror(folder: Path, files: Mapping[Release, bytes]) -> None:
 class _Handler(SimpleHTTPRequestHandler):
     """Serves files, and keeps a list of the paths that were asked for."""
 
-    def __init__(self, *args: object, asked: list[str], directory: str, **more: object) -> None:
+    def __init__(
+        self, *args: object, asked: list[str], wanted: str, directory: str, **more: object
+    ) -> None:
         self._asked = asked
+        self._wanted = wanted
         super().__init__(*args, directory=directory, **more)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
         self._asked.append(self.path)
+        if self._wanted and self.headers.get("Authorization") != self._wanted:
+            self.send_error(HTTPStatus.UNAUTHORIZED)
+            return
         super().do_GET()
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
@@ -70,10 +78,18 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def serve_mirror(folder: Path) -> Iterator[tuple[str, Collection[str]]]:
-    """Serve `folder` while the block runs: the address, and the paths asked for so far."""
+def serve_mirror(
+    folder: Path, *, user: tuple[str, str] | None = None
+) -> Iterator[tuple[str, Collection[str]]]:
+    """Serve `folder` while the block runs: the address, and the paths asked for so far.
+
+    Args:
+        folder: What `write_mirror` wrote.
+        user: The name and password that are asked for, if any.
+    """
     asked: list[str] = []
-    handler = partial(_Handler, asked=asked, directory=str(folder))
+    wanted = f"Basic {b64encode(':'.join(user).encode()).decode()}" if user else ""
+    handler = partial(_Handler, asked=asked, wanted=wanted, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(
         target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True

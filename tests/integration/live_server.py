@@ -98,7 +98,7 @@ class Channel:
 
     def run(self, code: str, timeout: float = 60) -> Reply:
         """Execute a cell and wait for its end."""
-        return self.collect(self.send("execute_request", _cell(code)), timeout)
+        return self.collect(self.send("execute_request", cell(code)), timeout)
 
     def send(self, kind: str, content: dict[str, Any], channel: str = "shell") -> str:
         """Send a request; returns its id."""
@@ -144,8 +144,10 @@ class Channel:
         raise AssertionError(text)
 
 
-def _cell(code: str) -> dict[str, Any]:
-    return {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+def cell(code: str) -> dict[str, Any]:
+    """The content of an `execute_request`."""
+    told = {"silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    return {"code": code, **told}
 
 
 @contextmanager

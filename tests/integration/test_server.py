@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from live_server import live_server
+from live_server import cell, live_server
 
 pytestmark = [pytest.mark.daemon, pytest.mark.network]
 
@@ -57,15 +57,16 @@ def test_kernel_environment_is_scrubbed_and_its_own(server, engine_home, folder)
         session,
         "import json, os, shutil, site, sys\n"
         "print(json.dumps([sorted(os.environ), shutil.which('python'), sys.prefix,"
-        " site.ENABLE_USER_SITE, os.getcwd(), sys.path[0]]))",
+        " site.ENABLE_USER_SITE, os.getcwd(), sys.path]))",
     )
 
-    names, python, prefix, user_site, cwd, first = json.loads(reply.text)
+    names, python, prefix, user_site, cwd, path = json.loads(reply.text)
     assert not [name for name in names if name.startswith(("PYTHON", "NIXENV_", "VIRTUAL_ENV"))]
     assert python == f"{prefix}/bin/python"
     assert not user_site
     assert cwd == str(server.root / folder)
-    assert "nixenv" not in first
+    assert "" in path
+    assert all(place == "" or place.startswith(str(engine_home.folder / "store")) for place in path)
 
 
 def test_notebook_is_still_known_after_rename_and_restart(server, engine_home, folder, older_python):
@@ -183,8 +184,7 @@ def test_crash_restarts_in_the_environment_that_crashed(server, engine_home, fol
     with server.channel(session) as channel:
         before = channel.run(WHERE + "; print(os.getpid())").text.split()
         engine_home.notebook(path, python=older_python)
-        channel.send("execute_request", {"code": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False})
-
+        channel.send("execute_request", cell("import os; os.kill(os.getpid(), 9)"))
         after = _when_back(server, session)
 
     assert after[:3] == before[:3]
@@ -210,7 +210,8 @@ def test_interrupt_reaches_the_cell(server, engine_home, folder):
     engine_home.notebook(server.root / folder / "a.ipynb")
     session = server.open_notebook(f"{folder}/a.ipynb")
     with server.channel(session) as channel:
-        number = channel.send("execute_request", {"code": "print('begun', flush=True)\nimport time\ntime.sleep(60)", "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False})
+        code = "print('begun', flush=True)\nimport time\ntime.sleep(60)"
+        number = channel.send("execute_request", cell(code))
         for message in channel.messages(number):
             if message["msg_type"] == "stream":
                 break
@@ -292,83 +293,102 @@ def test_fallback_runs_no_code_and_completes_verbs(server, folder):
     assert wrong.error["ename"] == "UsageError"
 
 
-def test_server_answers_while_environments_are_built(engine_home, tmp_path, folder, server):
-    """A build takes seconds; what everybody else in the server waits for it is milliseconds."""
-    process_env = {**engine_home.process_env, "NIX_REMOTE": str(tmp_path / "store"), "XDG_STATE_HOME": str(tmp_path / "state")}
-    with live_server(tmp_path / "root", process_env) as fresh:
+def test_server_answers_while_environments_are_built(engine_home, tmp_path):
+    """Four kernels wait for one build; what everybody else waits for the server is milliseconds."""
+    with live_server(tmp_path / "root", _fresh_store(engine_home, tmp_path)) as fresh:
         names = [f"{number}.ipynb" for number in range(4)]
         for name in names:
             engine_home.notebook(fresh.root / name)
-        sessions = []
-        openers = [threading.Thread(target=lambda name=name: sessions.append(fresh.open_notebook(name))) for name in names]
-        for opener in openers:
-            opener.start()
-        waits = []
-        while any(opener.is_alive() for opener in openers):
-            began = time.monotonic()
-            fresh.request("GET", "api/status")
-            waits.append(time.monotonic() - began)
-            time.sleep(0.02)
-        texts = [fresh.run(session, WHERE).text for session in sessions]
+        with ThreadPoolExecutor(len(names)) as pool:
+            opening = [pool.submit(fresh.open_notebook, name) for name in names]
+            waits, engines = [], set()
+            while not all(one.done() for one in opening):
+                waits.append(_status_wait(fresh))
+                engines |= children(fresh.process.pid, "nixenv.cli")
+                time.sleep(0.02)
+        texts = [fresh.run(one.result(), WHERE).text for one in opening]
 
     assert len(waits) > 10
-    assert sorted(waits)[int(len(waits) * 0.95)] < 0.5
-    assert max(waits) < 1.5
+    assert sorted(waits)[len(waits) // 2] < 0.1, sorted(waits)
+    assert max(waits) < 1.5, sorted(waits)
+    assert len(engines) == 1
     assert len(texts) == 4
     assert all(text.startswith("3 11 ") for text in texts)
-    # One engine built it for all four: the log tells of one build.
-    assert fresh.log.read_text().count("nixenv: adding to the store 1 of") <= 1
+
+
+def _fresh_store(engine_home, tmp_path):
+    return {
+        **engine_home.process_env,
+        "NIX_REMOTE": str(tmp_path / "store"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+    }
+
+
+def _status_wait(server) -> float:
+    began = time.monotonic()
+    try:
+        server.request("GET", "api/status")
+    except AssertionError as error:
+        # jupyter_server 2.21 answers 500 while any kernel is between its launch and its first activity.
+        if "api/status: 500" not in str(error):
+            raise
+    return time.monotonic() - began
 
 
 def test_server_answers_while_a_huge_notebook_is_read(server, engine_home, folder):
     path = engine_home.notebook(server.root / folder / "huge.ipynb")
     notebook = json.loads(path.read_text())
+    source = "x" * (1 << 20)
     notebook["cells"] = [
-        {"cell_type": "raw", "id": f"c{number}", "metadata": {}, "source": "x" * (1 << 20)} for number in range(200)
+        {"cell_type": "raw", "id": f"c{number}", "metadata": {}, "source": source}
+        for number in range(200)
     ]
     path.write_text(json.dumps(notebook))
-    sessions, waits = [], []
-    opener = threading.Thread(target=lambda: sessions.append(server.open_notebook(f"{folder}/huge.ipynb")))
-    opener.start()
-    while opener.is_alive():
-        began = time.monotonic()
-        server.request("GET", "api/status")
-        waits.append(time.monotonic() - began)
-        time.sleep(0.02)
+    waits = []
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(server.open_notebook, f"{folder}/huge.ipynb")
+        while not opening.done():
+            waits.append(_status_wait(server))
+            time.sleep(0.02)
 
     assert path.stat().st_size > 200_000_000
-    assert max(waits) < 0.5
-    assert server.run(sessions[0], WHERE).text.startswith("3 11 ")
+    assert max(waits) < 0.5, sorted(waits)
+    assert server.run(opening.result(), WHERE).text.startswith("3 11 ")
 
 
 def test_build_ends_with_the_server(engine_home, tmp_path):
     """A server that is stopped in the middle of a build leaves no engine behind."""
-    process_env = {**engine_home.process_env, "NIX_REMOTE": str(tmp_path / "store"), "XDG_STATE_HOME": str(tmp_path / "state")}
-    with live_server(tmp_path / "root", process_env) as fresh:
+    with live_server(tmp_path / "root", _fresh_store(engine_home, tmp_path)) as fresh:
         engine_home.notebook(fresh.root / "a.ipynb")
-        opener = threading.Thread(target=lambda: pytest.raises(Exception, fresh.open_notebook, "a.ipynb"))
-        opener.start()
-        engine = _child(fresh.process.pid, "nixenv.cli")
-        fresh.process.send_signal(signal.SIGTERM)
-        fresh.process.wait(30)
-        opener.join(30)
+        with ThreadPoolExecutor(1) as pool:
+            opening = pool.submit(fresh.open_notebook, "a.ipynb")
+            engines = _wait(lambda: children(fresh.process.pid, "nixenv.cli"))
+            fresh.process.send_signal(signal.SIGTERM)
+            fresh.process.wait(30)
+            assert opening.exception(30) is not None
 
-    deadline = time.monotonic() + 15
-    while Path(f"/proc/{engine}").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not Path(f"/proc/{engine}").exists()
+    assert _wait(lambda: not any(Path(f"/proc/{engine}").exists() for engine in engines))
 
 
-def _child(parent: int, word: str) -> int:
-    deadline = time.monotonic() + 30
+def _wait(condition, seconds: float = 30):
+    """The first true value of `condition`."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        for place in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (place / "cmdline").read_bytes().decode(errors="replace")
-                ancestor = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
-                continue
-            if ancestor == parent and word in command:
-                return int(place.name)
+        if value := condition():
+            return value
         time.sleep(0.02)
-    raise AssertionError("no engine was started")
+    raise AssertionError(condition)
+
+
+def children(parent: int, word: str) -> frozenset[int]:
+    """Processes of `parent` with `word` in their command line."""
+    found = set()
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (place / "cmdline").read_bytes().decode(errors="replace")
+            ancestor = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError):
+            continue
+        if ancestor == parent and word in command:
+            found.add(int(place.name))
+    return frozenset(found)

@@ -58,7 +58,9 @@ def test_environment_and_two_links_lead_to_one_installation(tmp_path):
     assert executables({"PATH": str(tmp_path)}).count(PROGRAM) == 1
 
 
-@pytest.mark.parametrize("name", ["python3-config", "python3.11-dbg", "pythonw", "python2.7", "ipython3"])
+@pytest.mark.parametrize(
+    "name", ["python3-config", "python3.11-dbg", "pythonw", "python2.7", "ipython3"]
+)
 def test_other_names_are_not_tried(tmp_path, name):
     program = tmp_path / name
     shutil.copy(PROGRAM, program)
@@ -82,7 +84,9 @@ def test_shims_and_broken_programs_are_passed_over(tmp_path):
 def test_hosts_are_newest_first_and_remembered(tmp_path):
     memory = HostMemory(tmp_path / "hosts.json")
     first = find_hosts(memory=memory)
-    versions = [tuple(map(int, host.version.split("."))) for host in first if host.version.isascii()]
+    versions = [
+        tuple(map(int, host.version.split("."))) for host in first if host.version.isascii()
+    ]
 
     assert versions == sorted(versions, reverse=True)
     assert all(version >= (3, 8) for version in versions)

@@ -9,7 +9,9 @@ from nixlib.libraries import missing_libraries
 
 def test_library_is_found_in_the_loaders_cache(tmp_path):
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/ld.so.cache").write_bytes(b"ld.so-1.7.0\0\0/lib/x/libssl.so.3\0/lib/xlibz.so.1\0")
+    (tmp_path / "etc/ld.so.cache").write_bytes(
+        b"ld.so-1.7.0\0\0/lib/x/libssl.so.3\0/lib/xlibz.so.1\0"
+    )
 
     assert missing_libraries(["libz.so.1", "libssl.so.3"], root=tmp_path) == ("libz.so.1",)
 

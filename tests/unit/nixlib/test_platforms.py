@@ -4,6 +4,7 @@ import pytest
 from packaging import tags
 from packaging.markers import Marker, default_environment
 
+from nixlib import spec
 from nixlib.errors import LockError
 from nixlib.platforms import (
     SYSTEMS,
@@ -111,6 +112,10 @@ def test_python_minor_of_a_prerelease_has_two_numbers():
 def test_python_version_key_refuses_what_is_no_version(text):
     with pytest.raises(LockError):
         python_version_key(text)
+
+
+def test_systems_are_those_of_a_spec():
+    assert sorted(SYSTEMS) == sorted(spec.SYSTEMS)
 
 
 def test_unknown_system_is_an_error_that_names_the_known_ones():

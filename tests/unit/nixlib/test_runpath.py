@@ -33,7 +33,9 @@ def elf(*, run_path=None, tag=29, spare=1, note=True, symbol=None):
     size = dynamic_at + len(dynamic)
 
     def header(kind, offset, length):
-        return struct.pack("<IIQQQQQQ", kind, 4, offset, BASE + offset, BASE + offset, length, length, 4096)
+        return struct.pack(
+            "<IIQQQQQQ", kind, 4, offset, BASE + offset, BASE + offset, length, length, 4096
+        )
 
     table = header(1, 0, size) + header(2, dynamic_at, len(dynamic))
     table += header(4, 0, 4) if note else header(0x6474E551, 0, 0)
@@ -119,7 +121,9 @@ def test_damage_is_an_error_or_harmless_never_a_crash(data):
         return
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="programs of macOS are no ELF files")
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="programs of macOS are no ELF files"
+)
 @pytest.mark.parametrize("length", [1, 40, 3000])
 def test_a_real_program_runs_with_a_longer_run_path(tmp_path, length):
     original = PROGRAM.read_bytes()

@@ -57,6 +57,8 @@ def test_order_of_the_variables_makes_no_difference():
     assert one == relocated("# generated\nbuild_time_vars = {'B': 1,\n 'A': '/p/x'}", "/p")
 
 
-@pytest.mark.parametrize("source", ["", "build_time_vars = make()", "x = 1", "build_time_vars = [", "1/"])
+@pytest.mark.parametrize(
+    "source", ["", "build_time_vars = make()", "x = 1", "build_time_vars = [", "1/"]
+)
 def test_other_modules_are_left_as_they_are(source):
     assert relocated(source, "/usr") == source

@@ -1,0 +1,257 @@
+"""`%nixenv` in real kernels, in environments that the real engine made, on an old and a new Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+
+from nixenv.launch import LAUNCHER, Target, kernel_argv, kernel_process_env
+from nixlib.host_python import find_hosts
+
+pytestmark = [pytest.mark.daemon, pytest.mark.network, pytest.mark.slow]
+
+
+@dataclass
+class Cell:
+    """What one cell gave.
+
+    Attributes:
+        stream: Everything printed.
+        displays: Text of what was displayed, updates included, in order.
+        error: `ename`, `evalue`, `traceback` of the error output; empty without one.
+    """
+
+    stream: str = ""
+    displays: list[str] = field(default_factory=list)
+    error: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class Kernel:
+    manager: KernelManager
+    client: object
+
+    def run(self, code: str) -> Cell:
+        cell = Cell()
+
+        def take(message):
+            content = message["content"]
+            if message["msg_type"] == "stream":
+                cell.stream += content["text"]
+            elif message["msg_type"] in ("display_data", "update_display_data"):
+                cell.displays.append(content["data"]["text/plain"])
+                assert "text/html" in content["data"]
+            elif message["msg_type"] == "error":
+                cell.error.update(content)
+
+        self.client.execute_interactive(code, output_hook=take, timeout=240)
+        return cell
+
+    def value(self, code: str) -> object:
+        """The value of an expression that JSON can hold."""
+        cell = self.run(f"import json; print(json.dumps({code}))")
+        assert not cell.error, cell.error
+        return json.loads(cell.stream)
+
+
+def minors() -> list[str]:
+    hosts = [".".join(host.version.split(".")[:2]) for host in find_hosts()]
+    return sorted({hosts[-1], hosts[0]}, key=lambda minor: int(minor.split(".")[1]))
+
+
+@pytest.fixture(scope="module", params=minors())
+def locked(request, engine_home, tmp_path_factory):
+    """A notebook that is locked and built on one Python."""
+    path = tmp_path_factory.mktemp("magics") / "locked.ipynb"
+    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    engine_home.engine("init", path, "six", "--python", request.param, "--interpreter", "host")
+    return path
+
+
+@pytest.fixture
+def notebook(locked, tmp_path) -> Path:
+    path = tmp_path / "analysis.ipynb"
+    path.write_bytes(locked.read_bytes())
+    return path
+
+
+@contextmanager
+def kernel_for(notebook: Path, engine_home):
+    built = json.loads(engine_home.engine("sync", notebook, "--json").stdout)
+    pycache = Path(built["pycache_prefix"]) if built["pycache_prefix"] else None
+    argv = kernel_argv(Path(built["env"]), "{connection_file}", pycache=pycache)
+    manager = KernelManager()
+    manager._kernel_spec = KernelSpec(argv=argv, language="python", display_name="nixenv")
+    env = kernel_process_env(engine_home.process_env, Path(built["env"]), Target(notebook))
+    manager.start_kernel(env=env, cwd=str(notebook.parent))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(notebook, engine_home):
+    with kernel_for(notebook, engine_home) as running:
+        yield running
+
+
+def spec_of(notebook: Path) -> dict:
+    return json.loads(notebook.read_text())["metadata"]["nixenv"]
+
+
+def test_add_makes_a_package_importable_in_the_next_cell(kernel, notebook):
+    before = kernel.value("__import__('sys').prefix")
+    assert kernel.run("import toolz").error["ename"] == "ModuleNotFoundError"
+    cell = kernel.run('%nixenv add "toolz >=0.11" colorama')
+    assert not cell.error, cell.error
+    assert any("resolving" in text for text in cell.displays)
+    assert "ready: no restart is needed" in cell.displays[-1].splitlines()
+    assert kernel.run("import toolz, colorama, six").error == {}
+    assert spec_of(notebook)["requirements"] == ["six", "toolz >=0.11", "colorama"]
+    after = kernel.value("__import__('sys').prefix")
+    assert after != before
+    assert kernel.value("toolz.__file__").startswith(str(after))
+    assert kernel.value("__import__('importlib.metadata').metadata.version('colorama')")
+    # Children of every kind are in the new environment.
+    assert kernel.run("!python -c 'import toolz; print(1 + 1)'").stream.strip() == "2"
+    spawned = kernel.run(
+        "import multiprocessing\n"
+        "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "    print(pool.map(toolz.identity, [3]))"
+    )
+    assert spawned.stream.strip() == "[3]"
+
+
+def test_added_package_is_there_after_a_restart(kernel, notebook, engine_home):
+    kernel.run("%nixenv add toolz")
+    with kernel_for(notebook, engine_home) as restarted:
+        assert restarted.run("import toolz").error == {}
+
+
+def test_cell_magic_adds_with_markers(kernel, notebook):
+    cell = kernel.run('%%nixenv add\ntoolz\nnumpy; python_version < "3"  # never\n')
+    assert not cell.error, cell.error
+    assert kernel.run("import toolz").error == {}
+    assert spec_of(notebook)["requirements"] == ["six", "toolz", 'numpy; python_version < "3"']
+
+
+def test_loaded_module_stands_in_the_way_of_another_version(kernel, notebook):
+    kernel.run("import six")
+    loaded = kernel.value("six.__version__")
+    cell = kernel.run("%nixenv add six==1.15.0 toolz")
+    assert not cell.error, cell.error
+    (said,) = [line for line in cell.displays[-1].splitlines() if "stays as it is" in line]
+    assert f"`six` {loaded} → 1.15.0, whose module `six` is loaded" in said
+    assert kernel.run("import toolz").error["ename"] == "ModuleNotFoundError"
+    assert kernel.value("six.__version__") == loaded
+
+
+def test_version_changes_live_when_nothing_of_it_is_loaded(kernel):
+    cell = kernel.run("%nixenv add colorama==0.4.4")
+    assert "ready: no restart is needed" in cell.displays[-1]
+    cell = kernel.run("%nixenv add colorama==0.4.6")
+    assert "~  colorama  0.4.4 → 0.4.6" in cell.displays[-1]
+    assert kernel.value("__import__('colorama').__version__") == "0.4.6"
+
+
+def test_remove_takes_a_package_away_unless_it_is_loaded(kernel, notebook):
+    kernel.run("%nixenv add toolz colorama")
+    kernel.run("import colorama")
+    assert "ready: no restart is needed" in kernel.run("%nixenv remove toolz").displays[-1]
+    assert kernel.run("import toolz").error["ename"] == "ModuleNotFoundError"
+    assert "→ removed, whose module" in kernel.run("%nixenv remove colorama").displays[-1]
+    assert spec_of(notebook)["requirements"] == ["six"]
+
+
+def test_unknown_package_is_an_error_without_traceback(kernel, notebook):
+    before = notebook.read_bytes()
+    error = kernel.run("%nixenv add no-such-package-4711").error
+    assert error["ename"] == "ResolutionError"
+    assert "no-such-package-4711" in error["traceback"][0]
+    assert not any("Traceback" in line or "File " in line for line in error["traceback"])
+    assert notebook.read_bytes() == before
+
+
+def test_sync_follows_the_notebook(kernel, notebook, engine_home):
+    engine_home.engine("add", notebook, "toolz")
+    assert kernel.run("import toolz").error
+    assert "ready: no restart is needed" in kernel.run("%nixenv sync").displays[-1]
+    assert kernel.run("import toolz").error == {}
+    assert "in that environment already" in kernel.run("%nixenv sync").displays[-1]
+
+
+def test_questions_are_answered(kernel, notebook):
+    assert "six" in kernel.run("%nixenv list").displays[-1]
+    assert kernel.run("%nixenv tree").displays[-1].splitlines()[0].startswith("six ")
+    status = kernel.run("%nixenv status").displays[-1]
+    assert status.splitlines()[0] == "`analysis.ipynb`"
+    assert str(kernel.value("__import__('os').path.realpath(__import__('sys').prefix)")) in status
+    assert not kernel.run("%nixenv lock").error
+    assert kernel.run("%pip list").stream
+    assert kernel.run("%pip install toolz").error["traceback"][-1] == "hint: %nixenv add toolz"
+
+
+def test_interrupt_stops_the_engine_and_leaves_the_notebook(kernel, notebook):
+    before = notebook.read_bytes()
+    engines = []
+
+    def interrupt():
+        while not engines:
+            engines.extend(engine_processes(notebook))
+            time.sleep(0.01)
+        kernel.manager.interrupt_kernel()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    error = kernel.run("%nixenv add scipy").error
+    thread.join()
+    assert error["ename"] == "Interrupted"
+    assert not any(Path(f"/proc/{pid}").exists() for pid in engines)
+    assert notebook.read_bytes() == before
+    assert kernel.run("1").error == {}
+
+
+def engine_processes(notebook: Path) -> list[int]:
+    """Processes whose command line says `add` and this notebook."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"add" in words and os.fsencode(notebook) in words:
+            found.append(int(folder.name))
+    return found
+
+
+def test_kernel_is_a_plain_one_but_for_the_magics(kernel):
+    facts = kernel.value(
+        "{'path': __import__('sys').path, 'argv': __import__('sys').argv[0],"
+        " 'variables': [name for name in __import__('os').environ if name.startswith('NIXENV_')],"
+        " 'module': __import__('nixenv').__file__}"
+    )
+    site = [entry for entry in facts["path"] if entry.endswith("site-packages")]
+    assert len(site) == 1
+    assert facts["path"].index("") + 1 == facts["path"].index(site[0])
+    assert str(LAUNCHER.parent) not in facts["path"]
+    assert facts["argv"] == f"{site[0]}/ipykernel_launcher.py"
+    assert facts["variables"] == []
+    assert facts["module"] == str(LAUNCHER.parent / "__init__.py")
+    child = kernel.run("!python -c 'import nixenv'").stream
+    assert "ModuleNotFoundError" in child
+    assert kernel.run("%load_ext nixenv").stream == ""
+    assert not kernel.run("%reload_ext nixenv").error

@@ -1,0 +1,381 @@
+"""Whole resolutions by the real uv, out of a simple index on the loopback interface."""
+
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from nixlib.cancel import Cancel
+from nixlib.errors import NetworkError, RealisationCancelledError, ResolutionError
+from nixlib.resolvers.base import Request
+from nixlib.resolvers.pypi import resolve_pypi
+from nixlib.settings import Settings
+from nixlib.spec import SYSTEMS
+from nixlib.testing.index import IndexServer, Manners, make_wheel
+
+PYTHON = "3.11.7"
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(monkeypatch, tmp_path):
+    """A user who has configured nothing, and an empty uv cache."""
+    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+
+
+@pytest.fixture
+def resolve(tmp_path, monkeypatch):
+    """Resolve requirements out of one server, which is the user's default index."""
+
+    def run(server, *requirements, cancel=None, timeout=5.0, systems=("x86_64-linux",), **fields):
+        if "UV_DEFAULT_INDEX" not in os.environ:
+            monkeypatch.setenv("UV_DEFAULT_INDEX", server.url)
+        settings = Settings(tmp_path / "cache", tmp_path / "state", timeout=timeout)
+        request = Request(requirements, PYTHON, systems, notebook="n.ipynb", **fields)
+        return resolve_pypi(request, settings=settings, cancel=cancel)
+
+    return run
+
+
+def versions(resolution):
+    return {package.name: package.version for package in resolution.packages}
+
+
+def test_resolution_has_edges_sizes_times_and_hashes(resolve):
+    app, lib = (
+        make_wheel("app", "1", requires=["Lib_X>=1"]),
+        make_wheel("lib-x", "2", uploaded="2021-05-06T00:00:00Z"),
+    )
+    for manners in (Manners(), Manners(json=False), Manners(sizes=False)):
+        with IndexServer([app, lib], manners) as server:
+            os.environ["UV_DEFAULT_INDEX"] = server.url
+            first, second = resolve(server, "app").packages
+            assert (first.name, first.requires) == ("app", ("lib-x",))
+            assert (second.version, second.uploaded, second.index) == (
+                "2",
+                "2021-05-06",
+                server.url,
+            )
+            (wheel,) = second.wheels
+            assert (wheel.url, wheel.sha256) == (server.file_url(lib.filename), lib.sha256)
+            assert wheel.size == len(lib.data)
+
+
+def test_extras_and_markers_are_followed(resolve):
+    files = [
+        make_wheel(
+            "app",
+            "1",
+            requires=[
+                "a ; extra == 'x'",
+                "b ; sys_platform == 'win32'",
+                "c ; python_version > '3'",
+            ],
+        ),
+        *(make_wheel(name, "1") for name in "abc"),
+    ]
+    files[0] = make_wheel(
+        "app",
+        "1",
+        requires=["a ; extra == 'x'", "b ; sys_platform == 'win32'", "c ; python_version > '3'"],
+    )
+    with IndexServer(files) as server:
+        assert versions(resolve(server, "app")) == {"app": "1", "c": "1"}
+
+
+def test_previous_versions_stay_unless_an_upgrade_is_asked_for(resolve):
+    files = [make_wheel(name, version) for name in ("a", "b", "c") for version in ("1", "2")]
+    with IndexServer(files) as server:
+        kept = {"a": "1", "b": "1"}
+        assert versions(resolve(server, "a", "b", "c", preferences=kept)) == {
+            "a": "1",
+            "b": "1",
+            "c": "2",
+        }
+        some = resolve(server, "a", "b", preferences=kept, upgrade=frozenset({"b"}))
+        assert versions(some) == {"a": "1", "b": "2"}
+        assert versions(resolve(server, "a", "b", preferences=kept, upgrade="all")) == {
+            "a": "2",
+            "b": "2",
+        }
+
+
+def test_preferences_survive_a_cut_off_and_an_index_with_a_query(resolve, monkeypatch):
+    with IndexServer([make_wheel("a", "1"), make_wheel("a", "2")], Manners(query="t=1")) as server:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{server.url}?t=1")
+        found = resolve(server, "a", preferences={"a": "1"}, exclude_newer="2024-01-01")
+        assert versions(found) == {"a": "1"}
+
+
+def test_nothing_near_the_notebook_leaks_in(resolve, tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text('[tool.uv]\nconstraint-dependencies = ["a<2"]\n')
+    (tmp_path / "uv.toml").write_text('exclude-newer = "2001-01-01"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UV_CONSTRAINT", "nonsense")
+    monkeypatch.setenv("UV_RESOLUTION", "lowest")
+    monkeypatch.setenv("UV_EXCLUDE_NEWER", "2001-01-01")
+    with IndexServer([make_wheel("a", "1"), make_wheel("a", "2")]) as server:
+        assert versions(resolve(server, "a")) == {"a": "2"}
+
+
+def test_no_secret_enters_a_lock_or_a_message(resolve, monkeypatch, tmp_path):
+    manners = Manners(login=("me", "s3cr3t-password"), query="token=s3cr3t-query")
+    files = [make_wheel("a", "1", requires=["b"]), make_wheel("b", "1")]
+    with IndexServer(files, manners) as server:
+        login = f"http://me:s3cr3t-password@{server.host}"
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{login}/simple")
+        direct = (
+            f"b @ {login}/files/b-1-py3-none-any.whl?token=s3cr3t-query#sha256={files[1].sha256}"
+        )
+        found = resolve(server, "a", direct)
+        assert versions(found) == {"a": "1", "b": "1"}
+        assert "s3cr3t" not in json.dumps(
+            [str(found), [str(w) for p in found.packages for w in p.wheels]]
+        )
+        with pytest.raises(ResolutionError) as caught:
+            resolve(server, f"{direct.partition('?')[0]}?token=s3cr3t-query", "b==7", "a==9")
+        assert "s3cr3t" not in caught.value.render()
+        assert "s3cr3t" not in repr(caught.value.fields)
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert b"s3cr3t-password" not in kept
+
+
+def test_spec_index_with_credentials_is_locked_without_them(resolve, monkeypatch):
+    manners = Manners(login=("me", "s3cr3t"))
+    with (
+        IndexServer([], Manners()) as default,
+        IndexServer([make_wheel("a", "1")], manners) as server,
+    ):
+        monkeypatch.setenv("UV_DEFAULT_INDEX", default.url)
+        found = resolve(server, "a", indexes=(f"http://me:s3cr3t@{server.host}/simple",))
+        assert found.packages[0].index == server.url
+
+
+def test_index_without_upload_times_is_exempt_from_the_cut_off_with_a_note(resolve):
+    with IndexServer([make_wheel("a", "1")], Manners(upload_times=False)) as server:
+        found = resolve(server, "a", exclude_newer="2019-01-01")
+        assert versions(found) == {"a": "1"}
+        assert found.notes == (
+            "a: its index gives no upload times, so exclude-newer does not bind it",
+        )
+        assert found.packages[0].uploaded == ""
+
+
+def test_cut_off_counts_to_the_end_of_its_day_but_not_for_the_kernel(resolve):
+    files = [
+        make_wheel(
+            name,
+            version,
+            uploaded=f"{day}T12:00:00Z",
+            requires=["core"] if name == "ipykernel" else [],
+        )
+        for name in ("a", "ipykernel", "core")
+        for version, day in (("6.1", "2020-01-01"), ("6.2", "2020-01-02"))
+    ]
+    with IndexServer(files) as server:
+        fields = {"exclude_newer": "2020-01-01", "kernel": ("ipykernel",)}
+        assert versions(resolve(server, "a", **fields)) == {
+            "a": "6.1",
+            "ipykernel": "6.2",
+            "core": "6.2",
+        }
+        assert versions(resolve(server, "a", "core", **fields))["core"] == "6.1"
+
+
+def test_legacy_metadata_is_mended_with_a_note(resolve):
+    files = [
+        make_wheel("a", "1"),
+        make_wheel("a", "2", requires=["b (>=2011k)"]),
+        make_wheel("b", "1"),
+    ]
+    with IndexServer(files) as server:
+        found = resolve(server, "a")
+        assert versions(found) == {"a": "2", "b": "1"}
+        assert found.notes == (
+            "a 2: its metadata is of before today's standards; read without the bounds of `b (>=2011k)`",
+        )
+
+
+def test_each_system_gets_its_wheel_and_one_without_is_left_out_with_a_note(resolve):
+    tags = [
+        "manylinux_2_17_x86_64",
+        "manylinux_2_17_aarch64",
+        "macosx_11_0_arm64",
+        "musllinux_1_2_x86_64",
+    ]
+    files = [make_wheel("fast", "1", tag=f"cp311-cp311-{tag}") for tag in tags]
+    files += [make_wheel("fast", "1", tag="pp311-pypy311_pp73-manylinux_2_17_x86_64")]
+    with IndexServer([*files, make_wheel("app", "1", requires=["fast"])]) as server:
+        found = resolve(server, "app", systems=SYSTEMS)
+        assert found.systems == ("aarch64-darwin", "aarch64-linux", "x86_64-linux")
+        fast = found.packages[1]
+        assert sorted(wheel.filename.rsplit("-", 1)[1] for wheel in fast.wheels) == sorted(
+            f"{tag}.whl" for tag in tags[:3]
+        )
+        assert len(found.notes) == 1
+        assert found.notes[0].startswith(
+            "not locked for x86_64-darwin: requirement 1 `app`: `fast 1` has no wheel"
+        )
+
+
+def test_resolving_twice_changes_nothing(resolve):
+    files = [make_wheel("a", "1", requires=["b"]), make_wheel("b", "1"), make_wheel("b", "2")]
+    with IndexServer(files) as server:
+        first = resolve(server, "a", systems=SYSTEMS)
+        assert resolve(server, "a", systems=SYSTEMS, preferences=versions(first)) == first
+
+
+def failure(resolve, files, *requirements, **fields):
+    with IndexServer(files) as server, pytest.raises(ResolutionError) as caught:
+        resolve(server, *requirements, **fields)
+    assert caught.value.notebook == "n.ipynb"
+    assert "nixenv-notebook" not in caught.value.render()
+    assert "python_full_version" not in caught.value.render()
+    return caught.value
+
+
+def test_conflict_names_the_requirements_of_the_notebook(resolve):
+    files = [
+        make_wheel("a", "1", requires=["b<2"]),
+        make_wheel("b", "1"),
+        make_wheel("b", "2"),
+        make_wheel("c", "1"),
+    ]
+    error = failure(resolve, files, "c", "a", "b>=2")
+    assert error.requirement == "b>=2"
+    assert error.summary == (
+        "cannot resolve `n.ipynb`: requirement 3 `b>=2` does not fit together with requirement 2 `a`"
+    )
+    assert any("b<2" in line for line in error.details)
+
+
+def test_unknown_name_is_said_with_the_project_of_a_module(resolve):
+    error = failure(resolve, [make_wheel("a", "1")], "a", "sklearn")
+    assert error.requirement == "sklearn"
+    assert "no index has a package `sklearn` (requirement 2 `sklearn`)" in error.summary
+    assert '%nixenv add "scikit-learn"' in error.hint
+
+
+def test_unknown_dependency_names_who_needs_it(resolve):
+    error = failure(resolve, [make_wheel("a", "1", requires=["gone"])], "a")
+    assert (
+        error.summary
+        == "cannot resolve `n.ipynb`: requirement 1 `a` needs `gone`, and no index has it"
+    )
+
+
+def test_unknown_version_lists_the_newest(resolve):
+    error = failure(resolve, [make_wheel("a", "1"), make_wheel("a", "2")], "a==9")
+    assert (
+        error.summary
+        == "cannot resolve `n.ipynb`: requirement 1 `a==9`: there is no version of `a` that is `9`"
+    )
+    assert error.details == ("the index has 1, 2",)
+
+
+def test_version_without_a_fitting_wheel_says_where_it_has_one(resolve):
+    files = [
+        make_wheel("a", "1", tag=f"cp{minor}-cp{minor}-manylinux1_x86_64") for minor in ("37", "38")
+    ]
+    error = failure(resolve, files, "a==1.0")
+    assert "`a 1` has no wheel for Python 3.11.7 on x86_64-linux" in error.summary
+    assert error.details == ("it has wheels for Python 3.7, 3.8 on Linux x86_64",)
+
+
+def test_kernel_that_is_too_old_is_refused_by_naming_the_pin(resolve):
+    files = [make_wheel("ipykernel", "5.5.6"), make_wheel("ipykernel", "6.29.5")]
+    error = failure(resolve, files, "ipykernel==5.5.6", kernel=("ipykernel",))
+    assert error.requirement == "ipykernel==5.5.6"
+    assert any("ipykernel>=6.0" in line for line in error.details)
+
+
+@pytest.mark.parametrize(
+    "manners", [Manners(status=500), Manners(delay=3)], ids=["status 500", "slow"]
+)
+def test_registry_in_trouble_is_nobodys_requirement(resolve, manners):
+    with (
+        IndexServer([make_wheel("a", "1")], manners) as server,
+        pytest.raises(NetworkError) as caught,
+    ):
+        resolve(server, "a", timeout=1.0)
+    assert caught.value.url == f"{server.url}/a/"
+
+
+def test_registry_that_is_down_is_nobodys_requirement(resolve):
+    with IndexServer([]) as server:
+        pass
+    with pytest.raises(NetworkError) as caught:
+        resolve(server, "a", timeout=1.0)
+    assert caught.value.url == f"{server.url}/a/"
+
+
+def test_registry_that_wants_a_login_says_so(resolve):
+    with IndexServer([make_wheel("a", "1")], Manners(login=("me", "pw"))) as server:
+        with pytest.raises(ResolutionError) as caught:
+            resolve(server, "a")
+        assert caught.value.details == (
+            f"an index refused to say without a valid login: `{server.url}`",
+        )
+
+
+def test_cancel_ends_uv_at_once(resolve):
+    cancel = Cancel()
+    with IndexServer([make_wheel("a", "1")], Manners(delay=20)) as server:
+        threading.Timer(0.5, cancel.set).start()
+        begun = time.monotonic()
+        with pytest.raises(RealisationCancelledError):
+            resolve(server, "a", cancel=cancel, timeout=30.0)
+        assert time.monotonic() - begun < 5
+    with pytest.raises(ChildProcessError):  # nothing is left to be reaped
+        os.waitpid(-1, os.WNOHANG)
+
+
+OLD = [
+    make_wheel("pandas", "1.5", requires=["numpy>=1.21", "pytz"], uploaded="2022-09-19T00:00:00Z"),
+    make_wheel("pandas", "3.0", requires=["numpy>=2"], uploaded="2026-01-01T00:00:00Z"),
+    *(
+        make_wheel("numpy", version, uploaded=f"{day}T00:00:00Z")
+        for version, day in (
+            ("1.23.3", "2022-09-01"),
+            ("1.23.5", "2022-11-20"),
+            ("1.24.0", "2022-12-18"),
+            ("2.4", "2026-02-01"),
+        )
+    ),
+    make_wheel("pytz", "2022.2", uploaded="2022-08-01T00:00:00Z"),
+    make_wheel("pytz", "2026.1", uploaded="2026-08-01T00:00:00Z"),
+]
+
+
+def test_dependency_of_an_old_pin_is_held_to_its_time(resolve):
+    with IndexServer(OLD) as server:
+        found = resolve(server, "pandas==1.5")
+        assert versions(found) == {"pandas": "1.5", "numpy": "1.23.5", "pytz": "2026.1"}
+        assert [package.held for package in found.packages] == [
+            "numpy 1.23.5, held to 2023-03: pandas 1.5 is of 2022-09",
+            "",
+            "",
+        ]
+        assert versions(resolve(server, "pandas==1.5", era=False))["numpy"] == "2.4"
+        assert versions(resolve(server, "pandas")) == {"pandas": "3.0", "numpy": "2.4"}
+        again = resolve(server, "pandas==1.5", preferences=versions(found))
+        assert again == found
+
+
+def test_hold_gives_way_to_what_is_asked_for_by_name(resolve):
+    with IndexServer(OLD) as server:
+        found = resolve(server, "pandas==1.5", "numpy>=1.24")
+        assert versions(found)["numpy"] == "1.24.0"
+        assert versions(resolve(server, "pandas==1.5", "numpy==2.4"))["numpy"] == "2.4"
+
+
+def test_hold_gives_way_to_what_another_pin_needs(resolve):
+    scipy = make_wheel("scipy", "1.16", requires=["numpy>=2"], uploaded="2025-06-01T00:00:00Z")
+    with IndexServer([*OLD, scipy]) as server:
+        assert versions(resolve(server, "pandas==1.5", "scipy==1.16"))["numpy"] == "2.4"

@@ -27,7 +27,7 @@ from nixenv.launch import (
     kernel_argv,
     kernel_process_env,
 )
-from nixenv.notebookpath import SESSION, Place
+from nixenv.notebookpath import Place
 from nixenv.opening import open_environment
 from nixenv.reason import reason_of
 from nixenv.target import find_aim
@@ -65,8 +65,8 @@ async def _command(arguments: Arguments) -> tuple[list[str], dict[str, str]]:
 
     target = Target(None)
     try:
-        said = {SESSION: os.environ[SESSION]} if SESSION in os.environ else {}
-        aim = await find_aim(Place(cwd=Path.cwd(), said=said, inherited={**os.environ, SESSION: ""}))
+        # This process was started for one kernel, so all its variables were said for this start.
+        aim = await find_aim(Place(cwd=Path.cwd(), said=os.environ, inherited={}))
         target = aim.target
         opened = await open_environment(
             aim.document,

@@ -25,6 +25,9 @@ from nixenv.reason import load_reason
 
 MAGIC = "%nixenv"
 
+_LEAVING = frozenset({"exit", "quit", "exit()", "quit()"})
+"""How people leave a console; that is the kernel's business, as in IPython."""
+
 _GRACE = 10.0
 """Seconds that a stopped engine has for leaving the store in order."""
 
@@ -59,6 +62,8 @@ class FallbackKernel(Kernel):
         **__: Any,
     ) -> dict[str, Any]:
         """Run the `%nixenv` lines of a cell; answer the rest of it with the reason."""
+        if code.strip() in _LEAVING:
+            return self._succeed([{"source": "ask_exit", "keepkernel": False}])
         lines, rest = split_cell(code)
         try:
             for line in lines:
@@ -69,10 +74,13 @@ class FallbackKernel(Kernel):
             return self._fail("Interrupted", "stopped on request", silent=silent)
         if rest:
             return self._fail(self.reason.kind, self.reason.text, silent=silent)
+        return self._succeed([])
+
+    def _succeed(self, payload: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "status": "ok",
             "execution_count": self.execution_count,
-            "payload": [],
+            "payload": payload,
             "user_expressions": {},
         }
 
@@ -159,7 +167,9 @@ def split_cell(code: str) -> tuple[tuple[str, ...], bool]:
         ((), True)
     """
     lines = [line.strip() for line in code.splitlines()]
-    said = [line for line in lines if line and not line.startswith("#") and line != "%load_ext nixenv"]
+    said = [
+        line for line in lines if line and not line.startswith("#") and line != "%load_ext nixenv"
+    ]
     magic = [line for line in said if line.split()[0] == MAGIC]
     return tuple(line[len(MAGIC) :].strip() for line in magic), len(magic) < len(said)
 
@@ -183,7 +193,9 @@ def completions(before: str) -> tuple[str, list[str]]:
 
 
 def _help() -> str:
-    return "".join(f"{MAGIC} {verb.name} {verb.usage}\n    {verb.summary}\n" for verb in VERBS.values())
+    return "".join(
+        f"{MAGIC} {verb.name} {verb.usage}\n    {verb.summary}\n" for verb in VERBS.values()
+    )
 
 
 def _wait_or_kill(engine: subprocess.Popen[bytes]) -> None:

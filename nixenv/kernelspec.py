@@ -46,7 +46,9 @@ def _recorded_folder() -> Path | None:
 
 def kernel_json() -> dict[str, Any]:
     """The kernelspec of this very installation: its interpreter by absolute path."""
-    value: dict[str, Any] = json.loads((source_folder() / "kernel.json").read_text(encoding="utf-8"))
+    value: dict[str, Any] = json.loads(
+        (source_folder() / "kernel.json").read_text(encoding="utf-8")
+    )
     # A kernelspec that says `python` means the server's, which need not be the one with nixenv.
     return {**value, "argv": [sys.executable, *value["argv"][1:]]}
 
@@ -73,7 +75,10 @@ def install_kernelspec(*, user: bool = True, prefix: Path | None = None) -> Path
         (folder / "kernel.json").write_text(f"{text}\n", encoding="utf-8")
         try:
             installed = KernelSpecManager().install_kernel_spec(
-                str(folder), NAME, user=user and prefix is None, prefix=str(prefix) if prefix else None
+                str(folder),
+                NAME,
+                user=user and prefix is None,
+                prefix=str(prefix) if prefix else None,
             )
         except OSError as error:
             raise NixenvError(

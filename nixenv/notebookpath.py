@@ -111,7 +111,10 @@ def _session_candidates(place: Place, tried: list[str]) -> list[Path]:
     if place.session and place.root_dir is not None:
         # A drive prefix (`RTC:sub/a.ipynb`, jupyter-collaboration) is no part of the file's path.
         plain = place.session.rpartition(":")[2]
-        candidates += [place.root_dir / place.session.lstrip("/"), place.root_dir / plain.lstrip("/")]
+        candidates += [
+            place.root_dir / place.session.lstrip("/"),
+            place.root_dir / plain.lstrip("/"),
+        ]
     session = place.said.get(SESSION, "")
     if not session:
         tried.append(f"`{SESSION}` is not set")

@@ -151,6 +151,7 @@ class NixProvisioner(LocalProvisioner):
             )
         except Exception as error:
             if self._client is not None:
+                self._let_go()
                 raise
             reason = reason_of(error)
             if isinstance(error, NixError):

@@ -47,4 +47,6 @@ def reason_of(error: Exception) -> Reason:
         summary = f"cannot use{where}: {(error.strerror or str(error)).lower()}"
         return Reason(type(error).__name__, NixError(summary, hint="`nixenv doctor`").render())
     summary = f"this is a bug in nixenv, not a mistake of yours: {type(error).__name__}: {error}"
-    return Reason("Bug", NixError(summary, details=("the server's log has its traceback",)).render())
+    return Reason(
+        "Bug", NixError(summary, details=("the server's log has its traceback",)).render()
+    )

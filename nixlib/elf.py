@@ -14,6 +14,7 @@ from mmap import mmap
 
 MAGIC = b"\x7fELF"
 
+_IDENT = 16  # bytes of e_ident
 # e_ident[EI_CLASS] and e_ident[EI_DATA] of the header.
 _WIDE = {1: False, 2: True}
 _ORDER = {1: "<", 2: ">"}
@@ -62,7 +63,12 @@ def read_elf(data: bytes | mmap | memoryview) -> Elf | None:
 
 
 def _read(data: bytes | mmap | memoryview) -> Elf | None:
-    if bytes(data[:4]) != MAGIC or data[4] not in _WIDE or data[5] not in _ORDER:
+    if (
+        len(data) < _IDENT
+        or bytes(data[:4]) != MAGIC
+        or data[4] not in _WIDE
+        or data[5] not in _ORDER
+    ):
         return None
     wide, order = _WIDE[data[4]], _ORDER[data[5]]
     segments = list(_segments(data, order, wide=wide))

@@ -94,13 +94,14 @@ def remove_root(link: Path, *, state_dir: Path, user: str) -> None:
 def _add_indirect(
     link: Path, physical: Path, logical: str, register: Callable[[str], None]
 ) -> None:
-    if str(physical) == logical:
-        _point(link, logical)
-        register(str(link))
-        return
-    root = _indirect_link(link)
+    root = link if str(physical) == logical else _indirect_link(link)
     _point(root, logical)
-    register(str(root))
+    try:
+        register(str(root))
+    except BaseException:
+        # A link without a root would be trusted until the collector has been.
+        root.unlink(missing_ok=True)
+        raise
 
 
 def _indirect_link(link: Path) -> Path:

@@ -66,20 +66,29 @@ def tree_with_hash(version: str, nar: str, settings: Settings) -> Directory | No
         copies = copies_of(version, settings)
     except InterpreterError:
         return None
-    for copy in copies:
-        if copy.nar == nar:
-            return _copy(copy.host, fingerprint(copy.host), settings.cache_dir).tree
+    for host in [copy.host for copy in copies if copy.nar == nar]:
+        # What is remembered may be wrong, after a change to us that forgot `RECIPE`. Hashing the tree
+        # costs 60 ms, and then the user reads of another build and of the way out.
+        key = fingerprint(host)
+        tree = _copy(host, key, settings.cache_dir).tree
+        if _remember(host, key, settings).nar == nar:
+            return tree
     return None
 
 
 def _known(host: HostPython, settings: Settings) -> KnownCopy:
-    memory, key = _memory(settings), fingerprint(host)
-    known = memory.recall(key)
+    key = fingerprint(host)
+    known = _memory(settings).recall(key)
     if known is None:
-        copy = _copy(host, key, settings.cache_dir)
-        known = {"nar": sri(nar_hash(copy.tree)[0]), "libraries": list(copy.libraries)}
-        memory.keep({key: known})
+        return _remember(host, key, settings)
     return KnownCopy(host, known["nar"], tuple(known["libraries"]))
+
+
+def _remember(host: HostPython, key: str, settings: Settings) -> KnownCopy:
+    copy = _copy(host, key, settings.cache_dir)
+    known = KnownCopy(host, sri(nar_hash(copy.tree)[0]), copy.libraries)
+    _memory(settings).keep({key: {"nar": known.nar, "libraries": list(known.libraries)}})
+    return known
 
 
 @lru_cache(maxsize=1)

@@ -225,9 +225,12 @@ class Importer:
             release()
 
         with self._changed:
-            self._downloaded += 1
-            heappush(self._arrived, _Arrived(-artifact.size, leaf, artifact, data, let_go))
-            self._changed.notify_all()
+            if not self._stop.is_set():
+                self._downloaded += 1
+                heappush(self._arrived, _Arrived(-artifact.size, leaf, artifact, data, let_go))
+                self._changed.notify_all()
+                return
+        let_go()  # too late: nobody will import it
 
     def _made_meanwhile(self, leaf: Leaf, artifact: Artifact) -> Imported | None:
         """The leaf, if another process made it since the plan: its word is in our own ledger."""

@@ -38,7 +38,6 @@ CREATE TABLE IF NOT EXISTS pairs (
 ) WITHOUT ROWID
 """
 _VERSION = 1
-_BUSY_SECONDS = 10.0
 _BATCH = 500  # variables of one query; SQLite allows 999 in old builds
 
 
@@ -47,12 +46,14 @@ class Ledger:
 
     Args:
         path: The SQLite file; its directory is made, for this user alone.
+        patience: Seconds to wait for another process that writes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 10.0) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._connection = _open(path)
+        self._patience = patience
+        self._connection = _open(path, patience)
 
     def __enter__(self) -> Self:
         return self
@@ -111,24 +112,24 @@ class Ledger:
                 return []  # locked for long, full or read-only disk: as if it were not known
             except sqlite3.DatabaseError:
                 self._connection.close()
-                self._connection = _renewed(self._path)
+                self._connection = _renewed(self._path, self._patience)
                 return []
 
 
-def _open(path: Path) -> sqlite3.Connection | None:
+def _open(path: Path, patience: float) -> sqlite3.Connection | None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Whoever can write here can make us believe a pair; a directory made elsewhere may be open.
         if path.parent.stat().st_mode & 0o077:
             path.parent.chmod(0o700)
-        return _connect(path)
+        return _connect(path, patience)
     except (sqlite3.OperationalError, OSError):
         return None
     except sqlite3.DatabaseError:
-        return _renewed(path)
+        return _renewed(path, patience)
 
 
-def _renewed(path: Path) -> sqlite3.Connection | None:
+def _renewed(path: Path, patience: float) -> sqlite3.Connection | None:
     """Set a file that is no database aside, for whoever wants to look at it, and begin anew."""
     with contextlib.suppress(OSError):
         path.rename(f"{path}.damaged-{time.time_ns()}")
@@ -136,14 +137,14 @@ def _renewed(path: Path) -> sqlite3.Connection | None:
         with contextlib.suppress(OSError):
             Path(f"{path}{suffix}").unlink()
     try:
-        return _connect(path)
+        return _connect(path, patience)
     except (sqlite3.Error, OSError):
         return None
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, patience: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=patience, isolation_level=None, check_same_thread=False
     )
     try:
         if connection.execute("PRAGMA user_version").fetchone()[0] != _VERSION:

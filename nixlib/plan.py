@@ -10,10 +10,8 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nixlib.canonical import digest
 from nixlib.errors import HashMismatchError, PlanError
 from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
 from nixlib.platforms import python_minor, wheel_tags
@@ -100,17 +98,6 @@ class Plan:
     layout: int
     system: str
     store_dir: str = STORE_DIR
-
-    @cached_property
-    def digest(self) -> str:
-        """Sha256 (hex) of what decides which environment comes out; what is known plays no part."""
-        every = (self.interpreter, *self.leaves)
-        sources = [
-            [leaf.name, leaf.artifact.sha256 if leaf.artifact else leaf.nar] for leaf in every
-        ]
-        return digest(
-            [sources, dict(self.collisions), self.python.version, self.layout, self.store_dir]
-        )
 
 
 def plan(

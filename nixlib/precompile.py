@@ -71,7 +71,10 @@ def _scratch_folder(scratch: Path | None) -> Iterator[Path]:
         for old in scratch.glob(f"{_PREFIX}*"):
             if time.time() - old.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(old, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix=_PREFIX) as folder:
+    # A thread that is cut short by Ctrl-C may still write there; the next process clears it then.
+    with tempfile.TemporaryDirectory(
+        dir=scratch, prefix=_PREFIX, ignore_cleanup_errors=True
+    ) as folder:
         yield Path(folder)
 
 

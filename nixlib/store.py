@@ -130,14 +130,15 @@ class DaemonStore:
         on_log: Callable[[str], None] | None = None,
     ) -> None:
         self._location = location
-        self._connect = connect
-        self._on_log = on_log
+
+        # Not a method: a pool that refers to its store would keep a dropped one alive.
+        def connection() -> Connection:
+            with first_opening(location.state_dir):
+                return Connection(connect(), location.store_dir, on_log)
+
+        self._open = connection
         self._outages = outages or default_outages(os.environ)
         self._pool = Pool(self._open, connections)
-
-    def _open(self) -> Connection:
-        with first_opening(self._location.state_dir):
-            return Connection(self._connect(), self.store_dir, self._on_log)
 
     @property
     def store_dir(self) -> str:

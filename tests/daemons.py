@@ -196,18 +196,24 @@ def unprivileged(open_dir: Path) -> Unprivileged:
 
 
 def _python_for(user: pwd.struct_passwd) -> str:
-    probe = "import sys; sys.exit(sys.version_info < (3, 10))"
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        if Path(candidate).exists():
-            done = subprocess.run(
-                [candidate, "-c", probe],
-                user=user.pw_uid,
-                group=user.pw_gid,
-                extra_groups=[],
-                cwd="/",
-                capture_output=True,
-                check=False,
-            )
-            if done.returncode == 0:
-                return candidate
+        if _may_run(user, candidate):
+            return candidate
     pytest.skip(f"user `{user.pw_name}` can run no Python 3.10 or newer here")
+
+
+def _may_run(user: pwd.struct_passwd, python: str) -> bool:
+    argv = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 10))"]
+    try:
+        done = subprocess.run(
+            argv,
+            user=user.pw_uid,
+            group=user.pw_gid,
+            extra_groups=[],
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0

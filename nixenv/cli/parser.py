@@ -86,7 +86,7 @@ def _add_environment_verbs(verbs: _Verbs) -> None:
     _notebook(verb)
     verb.add_argument("--output", metavar="OUT", help="where the notebook with its outputs goes")
     verb.add_argument(
-        "--timeout", type=_seconds, metavar="SECONDS", help="most that one cell may take (no limit)"
+        "--timeout", type=_positive, metavar="SECONDS", help="most that one cell may take (no limit)"
     )
     verb.add_argument("--allow-errors", action="store_true", help="go on after a failing cell")
 
@@ -164,11 +164,10 @@ def _notebook(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("notebook", metavar="NB", help=NOTEBOOK_HELP)
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"`{text}` is not more than 0 seconds")
-    return value
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number of seconds")
+    return int(text)
 
 
 def _days(text: str) -> float:

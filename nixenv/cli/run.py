@@ -118,7 +118,7 @@ def _execute(notebook: Any, carried: Carried, arguments: argparse.Namespace) -> 
         except CellExecutionError as error:
             return _failure(notebook, f"{error.ename}: {_ANSI.sub('', error.evalue)}")
         except CellTimeoutError:
-            return _failure(notebook, f"it took longer than {arguments.timeout:g} s")
+            return _failure(notebook, f"it took longer than {arguments.timeout} s")
         except DeadKernelError:
             log.seek(0)
             said = "\n".join(f"  {line.rstrip()}" for line in log.readlines()[-_LOG_TAIL:])

@@ -125,14 +125,21 @@ def renamed_path(path: str, before: str, after: str) -> str:
 
 
 def new_path_files(before: str, after: str) -> list[str]:
-    """Names of `.pth` files that the second site-packages folder has and the first has not."""
+    """Names of `.pth` files that say something else in the second folder than in the first, or are new."""
     return [
         name
         for name in sorted(os.listdir(after))
         if name.endswith(".pth")
-        and os.path.realpath(os.path.join(before, name))
-        != os.path.realpath(os.path.join(after, name))
+        and _content(os.path.join(before, name)) != _content(os.path.join(after, name))
     ]
+
+
+def _content(file: str) -> bytes | None:
+    try:
+        with open(file, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
 
 
 def _own_site_packages(prefix: str) -> str:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
+# What `nixenv.launch` sets for one kernel: which notebook, and how its engine is reached.
+OF_THIS_START = (
+    "NIXENV_DOCUMENT",
+    "NIXENV_NOTEBOOK",
+    "NIXENV_WRITER",
+    "NIXENV_ENGINE",
+    "NIXENV_ENVIRONMENT",
+    "NIXENV_TRAITS",
+)
+
 
 class KernelSideFinder:
     """Finds `nixenv`, and nothing else, in this folder.
@@ -40,12 +50,12 @@ class KernelSideFinder:
 
 
 def take_variables() -> dict[str, str]:
-    """Remove our `NIXENV_*` variables from the process environment, and return them.
+    """Remove what was said for this start only from the process environment, and return it.
 
-    Children of the kernel (`!nixenv`, another Jupyter) must not take this notebook for theirs.
+    Children of the kernel (another Jupyter, `!nixenv`) must not take this notebook for theirs. What a
+    user configures (`NIXENV_CACHE_DIR`, `NIXENV_STORE`, …) stays, because it is meant for them, too.
     """
-    names = [name for name in os.environ if name.startswith("NIXENV_")]
-    return {name: os.environ.pop(name) for name in names}
+    return {name: os.environ.pop(name) for name in OF_THIS_START if name in os.environ}
 
 
 def leave_script_folder() -> None:

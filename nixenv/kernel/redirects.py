@@ -1,11 +1,12 @@
 """`%pip`, `%conda`, `%uv` and their like: an environment out of a store is not changed by them.
 
 What asks for a change is answered with the `%nixenv` line that makes it; what only asks is answered by
-the environment's own `pip`, which lists it.
+the environment's own program of that name.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -46,7 +47,7 @@ def answer(name: str, line: str) -> None:
     Raises:
         KernelSideError: The line asks for a change; the hint is the `%nixenv` line for it.
     """
-    words = shlex.split(line)
+    said = words = shlex.split(line)
     if words[:1] == ["pip"]:  # `%uv pip install`
         words = words[1:]
     verb = CHANGES.get(words[0]) if words else None
@@ -59,13 +60,19 @@ def answer(name: str, line: str) -> None:
     import subprocess  # noqa: PLC0415
 
     done = subprocess.run(
-        [sys.executable, "-m", "pip", *(words or ["--help"])],
+        [*_program(name), *(said or ["--help"])],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
     )
     print(done.stdout.decode("utf-8", "replace"), end="")  # noqa: T201 - the answer
+
+
+def _program(name: str) -> list[str]:
+    """What the environment has under that name; every one of ours has a `pip`."""
+    program = os.path.join(sys.prefix, "bin", name)
+    return [program] if os.path.exists(program) else [sys.executable, "-m", "pip"]
 
 
 def equivalent(verb: str, words: list[str]) -> str:

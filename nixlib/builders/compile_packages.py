@@ -1,4 +1,4 @@
-# ruff: noqa: PTH - pathlib is not worth its import in a script that only walks
+# ruff: noqa: PTH110, PTH118, PTH123 - pathlib is not worth its import in a script that only walks
 """Compile packages of an environment into their owner's cache, when nobody else wants the processor.
 
 Run by the environment's own Python (3.8 and later, no packages). Standard input has one JSON object:

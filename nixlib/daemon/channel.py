@@ -132,6 +132,12 @@ class Channel:
         if write and any(fd == self._read_fd and mask & ~select.POLLOUT for fd, mask in ready):
             self._pull()
 
+    def is_quiet(self) -> bool:
+        """Whether the line is open and nothing that nobody asked for has come over it."""
+        poll = select.poll()
+        poll.register(self._read_fd, select.POLLIN)
+        return not self._buffer and not poll.poll(0)
+
     def close(self) -> None:
         """Hang up; a daemon process of our own is waited for. Twice does nothing more."""
         close, self._close = self._close, _nothing

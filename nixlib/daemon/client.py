@@ -1,7 +1,7 @@
 """One connection to a Nix daemon: handshake, requests with their message loop, streaming.
 
-A connection is for one thread at a time. After any error it must be closed and not used again: what
-the daemon still means to send is unknown.
+A connection is for one thread at a time. It knows whether both sides are still in step: after an error
+that the daemon reported in its place they are; after any other they are not, and it must be closed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nixlib.daemon import diagnosis, protocol, wire
 from nixlib.daemon.channel import ChannelClosedError, ChannelTimeoutError
-from nixlib.errors import ProtocolError
+from nixlib.errors import ProtocolError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -45,6 +45,7 @@ class Connection:
         self._channel = channel
         self._on_log = on_log
         self.temp_roots: set[StorePath] = set()
+        self._in_step = False
         try:
             self.greeting = self._handshake()
         except BaseException:
@@ -62,11 +63,16 @@ class Connection:
             channel.send([protocol.post_hello()])
             greeting = protocol.read_greeting(channel.read, minor, features)
             self._finish("open the Nix store", minor)
+            self._in_step = True
         except ChannelClosedError as error:
             raise diagnosis.closed_at_once(channel.where, channel.log()) from error
         except ChannelTimeoutError as error:
             raise diagnosis.silent("open the Nix store", channel.where, channel.timeout) from error
         return greeting
+
+    def is_usable(self) -> bool:
+        """Whether the next operation may use this connection."""
+        return self._in_step and self._channel.is_quiet()
 
     def close(self) -> None:
         """Hang up. Temporary roots made through this connection end here."""
@@ -108,7 +114,11 @@ class Connection:
         with self._errors("keep store paths from the collector"):
             self._channel.send([self._codec.add_temp_root(path) for path in wanted])
             for path in wanted:
-                self._finish(f"keep `{path}` from the collector")
+                try:
+                    self._finish(f"keep `{path}` from the collector")
+                except StoreError:
+                    self._in_step = False  # answers to the others are still to come
+                    raise
                 wire.decode_int(self._channel.read)
         self.temp_roots.update(wanted)
 
@@ -143,7 +153,10 @@ class Connection:
                 self._channel.send(frame)
         except ChannelClosedError:
             # The daemon may have said why before it went; if so that is the better error.
-            self._finish(action)
+            try:
+                self._finish(action)
+            finally:
+                self._in_step = False
             raise
 
     def _finish(self, action: str, minor: int | None = None) -> None:
@@ -154,6 +167,7 @@ class Connection:
             if isinstance(message, protocol.Done):
                 return
             if isinstance(message, protocol.Failure):
+                self._in_step = True
                 raise diagnosis.operation_failed(action, message)
             if isinstance(message, protocol.Log) and self._on_log is not None:
                 self._on_log(message.text)
@@ -161,8 +175,10 @@ class Connection:
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
         channel = self._channel
+        self._in_step = False
         try:
             yield
+            self._in_step = True
         except ChannelClosedError as error:
             raise diagnosis.went_away(action, channel.where, channel.log()) from error
         except ChannelTimeoutError as error:

@@ -99,7 +99,8 @@ def closed_at_once(where: str, log: str) -> StoreError:
     if "is not allowed to connect" in log:
         return not_allowed(details)
     lowered = log.lower()
-    if "read-only file system" in lowered:
+    # As root, Nix first tries to make a read-only store writable, and reports that it could not.
+    if "read-only file system" in lowered or "remounting" in lowered:
         return StoreError(
             "cannot open the Nix store: it is on a read-only disk",
             details=details,

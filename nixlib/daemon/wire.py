@@ -6,15 +6,16 @@ and zeros up to a multiple of eight. Reading asks a `Source` for exactly so many
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nixlib.errors import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    # Gives exactly so many bytes, or raises.
-    Source = Callable[[int], bytes]
+# Gives exactly so many bytes, or raises.
+Source = Callable[[int], bytes]
 
 # No honest answer of a daemon holds more; a stream that lost its place asks for terabytes.
 MAX_TEXT = 64 * 1024 * 1024

@@ -84,6 +84,7 @@ class Hold:
     Attributes:
         name: Normalised.
         upper: The newest version that it may have.
+        newest: The newest version that it could have without this hold.
         until: Nothing uploaded later would have been chosen, had everything been possible.
         era: Whose time it is held to.
         nearest: Whether nothing in time would do, and `upper` is the nearest that does.
@@ -93,6 +94,7 @@ class Hold:
 
     name: str
     upper: Version
+    newest: Version
     until: datetime
     era: Era
     nearest: bool = False
@@ -113,6 +115,16 @@ class Hold:
     def looser(self) -> Hold:
         """The same hold, one step weaker."""
         return replace(self, loosened=self.loosened + 1)
+
+    def explains(self, version: str) -> bool:
+        """Whether it is because of this hold that `version` was chosen.
+
+        Told from the versions alone, not from what uv chose before: a lock that is made again from its
+        own versions must give the same reasons.
+        """
+        chosen = Version(version)
+        at_limit = chosen >= self.upper if self.loosened else chosen == self.upper
+        return bool(self.constraint) and at_limit and chosen < self.newest
 
     def reason(self, version: str) -> str:
         """Why `version` was chosen, for the lock."""
@@ -206,11 +218,33 @@ def find_holds(question: Question, world: World) -> dict[str, Hold]:
     fixed = sorted((question.fixed | question.capped) & versions.keys())
     world.expect(old, [(name, versions[name]) for name in {*fixed, *old}])
     walk.floors = _floors(question, world, [(name, versions[name]) for name in fixed])
-    frontier = {name: era for name in old if (era := _own_era(world, name, versions[name]))}
-    while frontier:
-        walk.eras.update(frontier)
-        frontier = _step(walk, frontier)
+    for seeds in _seeds(question, old):
+        # What was reached from an earlier seed lives in that one's time already.
+        frontier = {
+            name: era
+            for name in seeds
+            if name not in walk.eras and (era := _own_era(world, name, versions[name]))
+        }
+        while frontier:
+            walk.eras.update(frontier)
+            frontier = _step(walk, frontier)
     return walk.holds
+
+
+def _seeds(question: Question, old: frozenset[str]) -> list[list[str]]:
+    """Old packages in the order in which they set times.
+
+    First what the notebook pins, then what else it names (older because of the pins), then the rest, the
+    newest first: of two that nobody named, the newer is likelier to be the one that wants the other.
+    """
+    named = {item.name for item in question.wanted}
+    nodes = question.graph.nodes
+    rest = sorted(old - named, key=lambda name: (nodes[name].uploaded, name), reverse=True)
+    return [
+        sorted(old & question.capped),
+        sorted((old & named) - question.capped),
+        *([name] for name in rest),
+    ]
 
 
 def _own_era(world: World, name: str, version: str) -> Era | None:
@@ -302,13 +336,14 @@ def _choose(
     in_time = [version for at, version in possible if at <= until]
     if known is not None and not question.any_release:
         in_time = [version for version in in_time if _minor(version) == _minor(known)]
-    if in_time:
-        return Hold(name, max(in_time), until, era)
-    if not possible:
+    newest = max((version for _, version in possible), default=None)
+    if newest is None:
         return None
+    if in_time:
+        return Hold(name, max(in_time), newest, until, era)
     nearest = _minor(min(version for _, version in possible))
     upper = max(version for _, version in possible if _minor(version) == nearest)
-    return Hold(name, upper, until, era, nearest=True)
+    return Hold(name, upper, newest, until, era, nearest=True)
 
 
 def _minor(version: Version) -> tuple[int, int, int]:

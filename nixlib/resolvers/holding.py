@@ -11,8 +11,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from nixlib.platforms import python_version_key
 from nixlib.resolvers.conflict import evidence, mentioned
-from nixlib.resolvers.era import Hold, Question, find_holds, without_bounds
+from nixlib.resolvers.era import Hold, Question, find_holds, old_packages, without_bounds
 from nixlib.resolvers.graph import Graph, reached
 from nixlib.resolvers.session import Session
 from nixlib.resolvers.uv import Problem, Refusal, Solution
@@ -38,11 +39,19 @@ _PROTOCOL = frozenset(
 )
 
 
+# `python -m venv` and virtualenv put setuptools into every environment until Python 3.12, so packages of
+# that time import `pkg_resources` without asking for it (xgboost 1.4, plotnine 0.8). 65 is what Python 3.11
+# came with, runs on 3.7 to 3.11, and is the last that still reads the version numbers of that time.
+_SETUPTOOLS = "setuptools<66"
+_WITHOUT_SETUPTOOLS = "2023-10-02"
+
+
 @dataclass(frozen=True)
 class Choice:
-    """What one system gets, the constraints that brought it about, and why which package is older."""
+    """What one system gets, what was asked beyond the notebook, and why which package is older."""
 
     graph: Graph
+    assumed: tuple[str, ...] = ()
     constraints: tuple[str, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -52,28 +61,43 @@ def choose(session: Session, problem: Problem) -> Choice | Refusal:
     """Resolve `problem`, with everything in its own time where the notebook wants that.
 
     uv is run once when no requirement has an upper bound; else twice at once, and once more for each
-    round of holds (mostly one).
+    round of holds (mostly one). What must be held is found without the previous lock's versions:
+    otherwise what is merely not the newest would look old, and its dependencies would move.
     """
     capped = any(item.capped and item.requirement.url is None for item in session.wanted)
     if not (session.request.era and capped):
         answer = session.settle(problem)
         return answer if isinstance(answer, Refusal) else Choice(answer.graph)
+    bare = replace(problem, preferences={})
+    unbounded = replace(
+        bare, requirements=(*without_bounds(session.wanted), *session.request.kernel)
+    )
     with ThreadPoolExecutor(1) as thread:
-        other = thread.submit(session.settle, _unbounded(session, problem))
-        answer = session.settle(problem)
+        other = thread.submit(session.settle, unbounded)
+        answer = session.settle(bare)
         fresh = other.result()
     if isinstance(answer, Refusal):
         return answer
     versions = _versions(fresh.graph) if isinstance(fresh, Solution) else None
-    return _hold(session, problem, answer.graph, versions)
+    assumed = _assumed(_question(session, answer.graph, versions), problem.python)
+    graph, holds, notes = _hold(session, _with(bare, assumed), answer.graph, versions)
+    if notes and assumed:  # an index without setuptools, or a package that wants another one
+        assumed = ()
+        graph, holds, notes = _hold(session, bare, answer.graph, versions)
+    return _final(session, _with(problem, assumed), Choice(graph, assumed, (), {}, notes), holds)
 
 
-def _unbounded(session: Session, problem: Problem) -> Problem:
-    """The same problem without the notebook's upper bounds, and without what they made the lock prefer."""
-    capped = {item.name for item in session.wanted if item.capped}
-    kept = {name: version for name, version in problem.preferences.items() if name not in capped}
-    lines = (*without_bounds(session.wanted), *session.request.kernel)
-    return replace(problem, requirements=lines, preferences=kept)
+def _with(problem: Problem, assumed: tuple[str, ...]) -> Problem:
+    return replace(problem, requirements=(*problem.requirements, *assumed))
+
+
+def _assumed(question: Question, python: str) -> tuple[str, ...]:
+    """What every environment of its time had, so that old packages use it without asking for it."""
+    names = {*question.graph.nodes, *(item.name for item in question.wanted)}
+    times = [question.graph.nodes[name].uploaded for name in old_packages(question)]
+    of_then = any(time and time < _WITHOUT_SETUPTOOLS for time in times)
+    modern = python_version_key(python) >= (3, 12)
+    return () if modern or not of_then or "setuptools" in names else (_SETUPTOOLS,)
 
 
 def _versions(graph: Graph) -> dict[str, str]:
@@ -81,31 +105,45 @@ def _versions(graph: Graph) -> dict[str, str]:
 
 
 def _hold(
-    session: Session, problem: Problem, start: Graph, fresh: Mapping[str, str] | None
-) -> Choice:
+    session: Session, problem: Problem, graph: Graph, fresh: Mapping[str, str] | None
+) -> tuple[Graph, dict[str, Hold], tuple[str, ...]]:
+    """Hold what is out of its time until nothing is; returns the graph, every hold, and notes."""
     holds: dict[str, Hold] = {}
-    graph, notes = start, list[str]()
     for _ in range(_ROUNDS):
-        found = find_holds(
-            _question(session, graph, fresh), session.registry(problem.system, graph.extras)
-        )
+        registry = session.registry(problem.system).asked_for(graph.extras)
+        found = find_holds(_question(session, graph, fresh), registry)
         new = {name: hold for name, hold in found.items() if _tighter(hold, holds.get(name))}
-        if not any(_binds(hold, graph) for hold in new.values()):
-            break
+        complete = problem.requirements[-1] != _SETUPTOOLS or "setuptools" in graph.nodes
+        if complete and not any(_binds(hold, graph) for hold in new.values()):
+            return graph, {**holds, **new}, ()
         settled = _settle(session, problem, {**holds, **new})
         if settled is None:
-            notes.append(
-                "not everything is held to its own time: that contradicts what is asked for"
-            )
-            break
+            note = "not everything is held to its own time: that contradicts what is asked for"
+            return graph, holds, (note,)
         graph, holds = settled
-    before = _versions(start)
+    return graph, holds, ()
+
+
+def _final(
+    session: Session, problem: Problem, choice: Choice, holds: Mapping[str, Hold]
+) -> Choice | Refusal:
+    """The choice under `holds`, with the previous lock's versions where they still fit."""
+    constraints, graph = _constraints(problem, holds), choice.graph
+    if problem.preferences:
+        answer = session.settle(replace(problem, constraints=constraints))
+        if isinstance(answer, Refusal):
+            return answer
+        graph = answer.graph
     held = {
         name: hold.reason(graph.nodes[name].version)
         for name, hold in holds.items()
-        if name in graph.nodes and hold.constraint and before.get(name) != graph.nodes[name].version
+        if name in graph.nodes and hold.explains(graph.nodes[name].version)
     }
-    return Choice(graph, _constraints(problem, holds), held, tuple(notes))
+    for name in filter(graph.nodes.get, map(_name, choice.assumed)):
+        held[name] = (
+            f"{name} {graph.nodes[name].version}, which every environment had before Python 3.12"
+        )
+    return replace(choice, graph=graph, constraints=constraints, held=held)
 
 
 def _question(session: Session, graph: Graph, fresh: Mapping[str, str] | None) -> Question:

@@ -57,7 +57,9 @@ def parse_metadata(text: str) -> Metadata:
     header = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]
     header = re.sub(r"\r?\n[ \t]+", " ", header)  # RFC 822 continuation lines
     fields = re.findall(
-        r"^(Requires-Dist|Requires-Python|Provides-Extra):[ \t]*(.*?)[ \t\r]*$", header, re.MULTILINE
+        r"^(Requires-Dist|Requires-Python|Provides-Extra):[ \t]*(.*?)[ \t\r]*$",
+        header,
+        re.MULTILINE,
     )
     lines = [value for name, value in fields if name == "Requires-Dist" and value]
     read = [_requirement(line) for line in lines]

@@ -74,7 +74,7 @@ def resolve_pypi(
     first, *others = _in_order(request.systems)
     with open_session(request, wanted, settings, cancel) as session:
         asker = Asker(request.notebook, wanted, session.pages.files)
-        _exempt_kernel(session, first)
+        _exempt_kernel(session, (first, *others))
         primary = choose(session, session.problem(first))
         if isinstance(primary, Refusal):
             raise explain(primary, asker)
@@ -99,16 +99,19 @@ def _in_order(systems: Sequence[str]) -> list[str]:
     return sorted(set(systems), key=lambda system: (system != here, system))
 
 
-def _exempt_kernel(session: Session, system: str) -> None:
-    """Find what the kernel needs, so that `exclude_newer` does not bind it."""
+def _exempt_kernel(session: Session, systems: Sequence[str]) -> None:
+    """Find what the kernel needs on each system, so that `exclude_newer` does not bind it."""
     if not (session.request.exclude_newer and session.request.kernel):
         return
-    problem = replace(
-        session.problem(system), requirements=session.request.kernel, exclude_newer=None
-    )
-    answer = session.settle(problem)
-    if not isinstance(answer, Refusal):
-        session.exempt = frozenset(answer.graph.nodes) - {item.name for item in session.wanted}
+    needed: set[str] = set()
+    for system in systems:
+        problem = replace(
+            session.problem(system), requirements=session.request.kernel, exclude_newer=None
+        )
+        answer = session.settle(problem)
+        if not isinstance(answer, Refusal):
+            needed.update(answer.graph.nodes)
+    session.exempt = frozenset(needed - {item.name for item in session.wanted})
 
 
 def _others(
@@ -120,9 +123,11 @@ def _others(
     versions = {name: node.version for name, node in primary.graph.nodes.items()}
 
     def one(system: str) -> Graph | str:
+        asked = session.problem(system)
         problem = replace(
-            session.problem(system),
-            constraints=primary.constraints or session.problem(system).constraints,
+            asked,
+            requirements=(*asked.requirements, *primary.assumed),
+            constraints=primary.constraints or asked.constraints,
             preferences=versions,
         )
         answer = session.settle(problem)

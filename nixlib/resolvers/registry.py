@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
@@ -42,7 +43,6 @@ class Registry:
         *,
         system: str,
         python: str,
-        extras: Mapping[str, frozenset[str]],
     ) -> None:
         self._pages = pages
         self._metadata = metadata
@@ -50,10 +50,17 @@ class Registry:
         self._python = python
         self._minor = python_minor(python)
         self._environment = marker_environment(system, python)
-        self._extras = extras
+        self._extras: Mapping[str, frozenset[str]] = {}
         self._files: dict[str, dict[Version, list[IndexFile]]] = {}
         self._releases: dict[str, tuple[Release, ...]] = {}
+        self._admitted: dict[str, bool] = {"": True}
         self._lock = threading.Lock()
+
+    def asked_for(self, extras: Mapping[str, frozenset[str]]) -> Registry:
+        """The same registry, with what it has read, seen by a resolution that wants these extras."""
+        view = copy.copy(self)
+        view._extras = extras
+        return view
 
     def expect(self, names: Iterable[str], wanters: Iterable[tuple[str, str]]) -> None:
         """Fetch pages and metadata, many at a time."""
@@ -99,17 +106,23 @@ class Registry:
             return self._files.setdefault(name, found)
 
     def _release(self, version: Version, files: Sequence[IndexFile]) -> Release:
-        times = [time for file in files if (time := upload_time(file.uploaded))]
+        # All times of one index are written alike, so that their order is that of their texts.
+        first = min((file.uploaded for file in files if file.uploaded), default="")
         offered = [file for file in files if not file.yanked and self._admits(file.requires_python)]
         wheel = best_wheel(offered, [file.filename for file in offered], self._system, self._minor)
         return Release(
-            version,
-            min(times, default=None),
-            usable=wheel is not None and not version.is_prerelease,
+            version, upload_time(first), usable=wheel is not None and not version.is_prerelease
         )
 
     def _admits(self, specifier: str) -> bool:
-        try:
-            return not specifier or SpecifierSet(specifier).contains(self._python, prereleases=True)
-        except InvalidSpecifier:  # uv is lenient too: what cannot be read forbids nothing
-            return True
+        known = self._admitted.get(specifier)
+        if known is None:
+            known = self._admitted[specifier] = _contains(specifier, self._python)
+        return known
+
+
+def _contains(specifier: str, python: str) -> bool:
+    try:
+        return SpecifierSet(specifier).contains(python, prereleases=True)
+    except InvalidSpecifier:  # uv is lenient too: what cannot be read forbids nothing
+        return True

@@ -65,6 +65,7 @@ class Session:
     notes: dict[str, None] = field(default_factory=dict)
     _legacy: dict[tuple[str, str], LegacyMetadata | None] = field(default_factory=dict)
     _dateless: dict[str, bool] = field(default_factory=dict)
+    _registries: dict[str, Registry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def problem(self, system: str) -> Problem:
@@ -125,7 +126,7 @@ class Session:
         )
 
     def _mend(self, name: str, version: str, problem: Problem) -> LegacyMetadata | None:
-        found = self.registry(problem.system, {}).metadata(name, version)
+        found = self.registry(problem.system).metadata(name, version)
         if found is None:
             return None
         lines = ", ".join(f"`{line}`" for line in found.mended[:3])
@@ -142,11 +143,14 @@ class Session:
             self.notes[note] = None
         return free
 
-    def registry(self, system: str, extras: Mapping[str, frozenset[str]]) -> Registry:
+    def registry(self, system: str) -> Registry:
         """The registry as one system's interpreter sees it."""
-        return Registry(
-            self.pages, self.metadata, system=system, python=self.request.python, extras=extras
-        )
+        with self._lock:
+            if system not in self._registries:
+                self._registries[system] = Registry(
+                    self.pages, self.metadata, system=system, python=self.request.python
+                )
+            return self._registries[system]
 
 
 @contextmanager

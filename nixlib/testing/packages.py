@@ -36,9 +36,7 @@ def package_of(
     facts = Facts(LAYOUT, name, version, console_scripts or {}, {}, python_scripts, origin)
     info = f"site-packages/{name.replace('-', '_')}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-    tree = tree_of(
-        {**(files or {}), f"{info}/METADATA": metadata, FACTS_NAME: facts.to_bytes()}
-    )
+    tree = tree_of({**(files or {}), f"{info}/METADATA": metadata, FACTS_NAME: facts.to_bytes()})
     return Package(name, version, _some_path(f"{name}-{version}", tree), MemoryListing(tree), facts)
 
 

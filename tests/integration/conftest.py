@@ -37,7 +37,9 @@ class EngineHome:
     def engine(self, *arguments: object, check: bool = True, **more: object):
         """`nixenv <arguments>` as a process, its output as text."""
         argv = [sys.executable, "-m", "nixenv", *map(str, arguments)]
-        run = subprocess.run(argv, capture_output=True, text=True, env=self.process_env, **more)
+        run = subprocess.run(  # noqa: PLW1510 - `check` is ours, with what it said
+            argv, capture_output=True, text=True, env=self.process_env, **more
+        )
         assert run.returncode == 0 or not check, run.stderr + run.stdout
         return run
 
@@ -87,7 +89,9 @@ def _process_env(folder: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("NIXENV_", "JUPYTER", "JPY_", "XDG_", "PYTHON", "IPYTHON", "VIRTUAL"))
+        if not name.startswith(
+            ("NIXENV_", "JUPYTER", "JPY_", "XDG_", "PYTHON", "IPYTHON", "VIRTUAL")
+        )
     }
     return {
         **kept,
@@ -98,7 +102,9 @@ def _process_env(folder: Path) -> dict[str, str]:
         "NIX_REMOTE": str(folder / "store"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         # The user's Pythons are found in their home, which is not this one.
-        "UV_PYTHON_INSTALL_DIR": os.environ.get("UV_PYTHON_INSTALL_DIR", str(Path.home() / ".local/share/uv/python")),
+        "UV_PYTHON_INSTALL_DIR": os.environ.get(
+            "UV_PYTHON_INSTALL_DIR", str(Path.home() / ".local/share/uv/python")
+        ),
         "PYENV_ROOT": os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")),
         "IPYTHONDIR": str(home / "ipython"),
     }
@@ -110,7 +116,9 @@ def _furnish(home: EngineHome) -> None:
     home.engine("kernelspec", "install", "--user")
     for python in (NEWEST, OLDER):
         path = home.folder / f"{python}.ipynb"
-        made = home.engine("init", path, "--python", python, "--interpreter", "host", check=python == NEWEST)
+        made = home.engine(
+            "init", path, "--python", python, "--interpreter", "host", check=python == NEWEST
+        )
         if made.returncode:
             path.unlink(missing_ok=True)
         else:

@@ -61,15 +61,17 @@ class LiveServer:
             raise AssertionError(message) from error
         return json.loads(text) if text else None
 
-    def start_session(self, path: str, name: str, type: str = "notebook") -> dict[str, Any]:
+    def start_session(self, path: str, name: str, kind: str = "notebook") -> dict[str, Any]:
         """A new session with a kernel, as a client asks for it."""
-        body = {"path": path, "name": name, "type": type, "kernel": {"name": "nixenv"}}
+        body = {"path": path, "name": name, "type": kind, "kernel": {"name": "nixenv"}}
         return self.request("POST", "api/sessions", body)
 
     def open_notebook(self, path: str) -> dict[str, Any]:
         """What JupyterLab and Notebook 7 do: a made-up path first, the true one when the kernel is there."""
         folder, _, name = path.rpartition("/")
-        session = self.start_session(f"{folder}/{uuid.uuid4()}" if folder else str(uuid.uuid4()), name)
+        session = self.start_session(
+            f"{folder}/{uuid.uuid4()}" if folder else str(uuid.uuid4()), name
+        )
         return self.request("PATCH", f"api/sessions/{session['id']}", {"path": path, "name": name})
 
     def restart(self, session: dict[str, Any]) -> None:
@@ -103,7 +105,13 @@ class Channel:
     def send(self, kind: str, content: dict[str, Any], channel: str = "shell") -> str:
         """Send a request; returns its id."""
         number = uuid.uuid4().hex
-        header = {"msg_id": number, "msg_type": kind, "session": "tests", "username": "", "version": "5.3"}
+        header = {
+            "msg_id": number,
+            "msg_type": kind,
+            "session": "tests",
+            "username": "",
+            "version": "5.3",
+        }
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
         self.socket.send(json.dumps({**message, "channel": channel, "buffers": []}))
         return number
@@ -156,12 +164,24 @@ def live_server(root: Path, process_env: dict[str, str], *options: str):
     root.mkdir(parents=True, exist_ok=True)
     log = root.parent / f"{root.name}-server.log"
     argv = [
-        *(sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", "--ServerApp.port=0"),
+        *(
+            sys.executable,
+            "-m",
+            "jupyter_server",
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.port=0",
+        ),
         *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}", *options),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            argv, env=process_env, cwd=root.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            argv,
+            env=process_env,
+            cwd=root.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
     try:
         server = LiveServer(root, _wait_for_url(process, log), process, log)

@@ -16,7 +16,7 @@ WHERE = "import sys; print('at', *sys.version_info[:2], sys.prefix)"
 
 def run(home, *argv, cwd, check=True, **variables):
     """A client as a process."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510 - checked below, with what it said
         [sys.executable, *map(str, argv)],
         cwd=cwd,
         env={**home.process_env, **variables},
@@ -31,17 +31,30 @@ def run(home, *argv, cwd, check=True, **variables):
 def printed(path: Path) -> str:
     """All that the cells of a notebook have printed."""
     outputs = [
-        output for cell in json.loads(path.read_text())["cells"] for output in cell.get("outputs", [])
+        output
+        for cell in json.loads(path.read_text())["cells"]
+        for output in cell.get("outputs", [])
     ]
     return "".join("".join(output.get("text", "")) for output in outputs)
 
 
 def _execute(home, notebook, output, cwd):
-    run(home, "-m", "nbclient.cli", notebook, f"--output={output}", cwd=cwd)
+    run(home, "-m", "jupyter", "execute", notebook, f"--output={output}", cwd=cwd)
 
 
 def _nbconvert(home, notebook, output, cwd):
-    run(home, "-m", "nbconvert", "--to", "notebook", "--execute", notebook, "--output", output, cwd=cwd)
+    run(
+        home,
+        "-m",
+        "nbconvert",
+        "--to",
+        "notebook",
+        "--execute",
+        notebook,
+        "--output",
+        output,
+        cwd=cwd,
+    )
 
 
 def _papermill(home, notebook, output, cwd):
@@ -87,7 +100,10 @@ def test_notebook_runs_in_its_own_environment(engine_home, tmp_path, older_pytho
 
     assert printed(output).startswith("at 3 9 ")
     assert str(engine_home.folder / "store") in printed(output)
-    assert json.loads(output.read_text())["metadata"]["nixenv"] == json.loads(notebook.read_text())["metadata"]["nixenv"]
+    assert (
+        json.loads(output.read_text())["metadata"]["nixenv"]
+        == json.loads(notebook.read_text())["metadata"]["nixenv"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +150,7 @@ BAD = {
 def test_run_fails_when_there_is_no_environment(engine_home, tmp_path, changes, kind):
     notebook = engine_home.notebook(tmp_path / "a.ipynb", "open('witness', 'w')", **changes)
 
-    done = run(engine_home, "-m", "nbclient.cli", notebook, cwd=tmp_path, check=False)
+    done = run(engine_home, "-m", "jupyter", "execute", notebook, cwd=tmp_path, check=False)
 
     assert done.returncode != 0
     assert kind in done.stderr
@@ -147,17 +163,30 @@ def test_run_without_metadata_fails_and_says_what_is_missing(engine_home, tmp_pa
     del value["metadata"]["nixenv"]
     notebook.write_text(json.dumps(value))
 
-    done = run(engine_home, "-m", "papermill", notebook, tmp_path / "o.ipynb", cwd=tmp_path, check=False)
+    done = run(
+        engine_home, "-m", "papermill", notebook, tmp_path / "o.ipynb", cwd=tmp_path, check=False
+    )
 
     assert done.returncode != 0
     assert "`a.ipynb` does not say what environment it needs" in done.stderr
 
 
-def test_override_decides_the_environment_and_the_output_gets_it(engine_home, tmp_path, older_python):
+def test_override_decides_the_environment_and_the_output_gets_it(
+    engine_home, tmp_path, older_python
+):
     notebook = engine_home.notebook(tmp_path / "a.ipynb", WHERE)
     other = engine_home.notebook(tmp_path / "other.ipynb", python=older_python)
 
-    run(engine_home, "-m", "nbclient.cli", notebook, "--output=out", cwd=tmp_path, NIXENV_NOTEBOOK=str(other))
+    run(
+        engine_home,
+        "-m",
+        "jupyter",
+        "execute",
+        notebook,
+        "--output=out",
+        cwd=tmp_path,
+        NIXENV_NOTEBOOK=str(other),
+    )
 
     assert printed(tmp_path / "out.ipynb").startswith("at 3 9 ")
 
@@ -167,12 +196,16 @@ def test_progress_of_a_build_is_on_standard_error(engine_home, tmp_path):
 
     done = run(
         engine_home,
-        *("-m", "nbclient.cli", notebook, "--output=out"),
+        *("-m", "jupyter", "execute", notebook, "--output=out"),
         cwd=tmp_path,
         XDG_STATE_HOME=str(tmp_path / "state"),
     )
 
-    assert "adding to the store" in done.stderr or "composing" in done.stderr or "downloading" in done.stderr
+    assert (
+        "adding to the store" in done.stderr
+        or "composing" in done.stderr
+        or "downloading" in done.stderr
+    )
     assert printed(tmp_path / "out.ipynb").startswith("at 3 11 ")
 
 
@@ -181,6 +214,6 @@ def test_nothing_is_left_in_the_temporary_folder(engine_home, tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
 
-    run(engine_home, "-m", "nbclient.cli", notebook, cwd=tmp_path, TMPDIR=str(temporary))
+    run(engine_home, "-m", "jupyter", "execute", notebook, cwd=tmp_path, TMPDIR=str(temporary))
 
     assert [path.name for path in temporary.iterdir() if path.name.startswith("nixenv-")] == []

@@ -301,6 +301,23 @@ def test_realise_of_another_build_offers_the_nearest(settings, store):
     assert HOSTS[0] in error.value.hint
 
 
+def test_wrong_memory_of_a_copy_is_found_out_and_mended(settings, store, place):
+    settings = replace(settings, state_dir=place / "wrong")
+    right = lock_interpreter(HOSTS[-1], "host", [current_system()], settings=settings)
+    nar, lie = right.trees[current_system()], "sha256-" + "B" * 43 + "="
+    file = settings.state_dir / "hosts.json"
+    file.write_text(file.read_text().replace(nar, lie))
+    wrong = lock_interpreter(HOSTS[-1], "host", [current_system()], settings=settings)
+    with pytest.raises(InterpreterError):
+        realise_interpreter(wrong, store, settings=settings)
+
+    assert wrong.trees == {current_system(): lie}
+    again = lock_interpreter(
+        HOSTS[-1], "host", [current_system()], settings=settings, previous=wrong
+    )
+    assert again == right
+
+
 def test_realise_names_the_libraries_that_are_missing(settings, store):
     locked = lock_interpreter(HOSTS[0], "host", [current_system()], settings=settings)
     with pytest.raises(InterpreterError) as error:

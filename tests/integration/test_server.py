@@ -19,7 +19,9 @@ WHERE = "import sys, os; print(*sys.version_info[:2], sys.prefix)"
 
 @pytest.fixture(scope="module")
 def server(engine_home, tmp_path_factory):
-    with live_server(tmp_path_factory.mktemp("server") / "root", engine_home.process_env) as running:
+    with live_server(
+        tmp_path_factory.mktemp("server") / "root", engine_home.process_env
+    ) as running:
         yield running
 
 
@@ -69,7 +71,9 @@ def test_kernel_environment_is_scrubbed_and_its_own(server, engine_home, folder)
     assert all(place == "" or place.startswith(str(engine_home.folder / "store")) for place in path)
 
 
-def test_notebook_is_still_known_after_rename_and_restart(server, engine_home, folder, older_python):
+def test_notebook_is_still_known_after_rename_and_restart(
+    server, engine_home, folder, older_python
+):
     engine_home.notebook(server.root / folder / "a.ipynb")
     session = server.open_notebook(f"{folder}/a.ipynb")
 
@@ -118,12 +122,14 @@ def test_remote_vs_code_gets_no_environment_of_a_stranger(server, engine_home, f
 def test_console_runs_in_the_environment_of_its_project(server, engine_home, folder):
     _project(engine_home, server.root / folder)
 
-    session = server.start_session(f"{folder}/{uuid.uuid4()}", "Console 1", type="console")
+    session = server.start_session(f"{folder}/{uuid.uuid4()}", "Console 1", kind="console")
 
     assert server.run(session, WHERE).text.startswith("3 11 ")
 
 
-def test_kernel_without_a_session_runs_in_the_environment_of_its_project(server, engine_home, folder):
+def test_kernel_without_a_session_runs_in_the_environment_of_its_project(
+    server, engine_home, folder
+):
     _project(engine_home, server.root / folder)
 
     kernel = server.request("POST", "api/kernels", {"name": "nixenv", "path": folder})
@@ -244,7 +250,12 @@ def test_bad_metadata_gives_a_kernel_that_says_so(server, folder, value, kind, k
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("hello", "is not JSON"), ("[]", "is not an object"), ('{"metadata": 1}', "is not an object"), ("{", "is not JSON")],
+    [
+        ("hello", "is not JSON"),
+        ("[]", "is not an object"),
+        ('{"metadata": 1}', "is not an object"),
+        ("{", "is not JSON"),
+    ],
     ids=["text", "list", "metadata", "half"],
 )
 def test_broken_notebook_gives_a_kernel_that_says_so(server, folder, content, says):
@@ -254,7 +265,10 @@ def test_broken_notebook_gives_a_kernel_that_says_so(server, folder, content, sa
 
     assert is_fallback(reply)
     assert reply.error["ename"] == "MetadataError"
-    assert "`bad.ipynb`" in reply.error["evalue"].splitlines()[0] or "`metadata`" in reply.error["evalue"]
+    assert (
+        "`bad.ipynb`" in reply.error["evalue"].splitlines()[0]
+        or "`metadata`" in reply.error["evalue"]
+    )
     assert says in reply.error["evalue"]
 
 
@@ -279,7 +293,9 @@ def test_fallback_runs_no_code_and_completes_verbs(server, folder):
     witness = server.root / folder / "witness"
 
     with server.channel(session) as channel:
-        replies = [channel.run(code) for code in (f"open({str(witness)!r}, 'w')", f"!touch {witness}", "1")]
+        replies = [
+            channel.run(code) for code in (f"open({str(witness)!r}, 'w')", f"!touch {witness}", "1")
+        ]
         info = channel.ask("kernel_info_request", {})
         completion = channel.ask("complete_request", {"code": "%nixenv st", "cursor_pos": 10})
         usage = channel.run("%nixenv")

@@ -17,8 +17,12 @@ pytestmark = pytest.mark.property
 # Few names, so that packages meet.
 part = st.sampled_from(["a", "b", "c", "tests", "LICENSE", "__pycache__"])
 leaf = st.sampled_from(["__init__.py", "x.py", "y.so", "data.txt", "README.md", "z.pyc"])
-root = st.sampled_from(["site-packages", "bin", "include", "data", "data/share", "data/lib", "data/bin"])
-path = st.builds(lambda top, parts, name: "/".join([top, *parts, name]), root, st.lists(part, max_size=3), leaf)
+root = st.sampled_from(
+    ["site-packages", "bin", "include", "data", "data/share", "data/lib", "data/bin"]
+)
+path = st.builds(
+    lambda top, parts, name: "/".join([top, *parts, name]), root, st.lists(part, max_size=3), leaf
+)
 body = st.sampled_from(["", "1", "import pkgutil\n"])
 
 
@@ -30,9 +34,22 @@ def _sound(files):
 
 files = st.dictionaries(path, body, max_size=8).map(_sound)
 packages = st.lists(files, max_size=5).map(
-    lambda each: [package_of(f"p{n}", one, origin=tuple(p.rpartition("/")[0] for p in one if p.endswith(".so") and p.startswith("site"))) for n, one in enumerate(each)]
+    lambda each: [
+        package_of(
+            f"p{n}",
+            one,
+            origin=tuple(
+                p.rpartition("/")[0] for p in one if p.endswith(".so") and p.startswith("site")
+            ),
+        )
+        for n, one in enumerate(each)
+    ]
 )
-collisions = st.dictionaries(st.sampled_from(["a", "b", "x", "y", "z", "bin", "__init__", "data/x.py"]), st.sampled_from(["p0", "p1", "p4"]), max_size=3)
+collisions = st.dictionaries(
+    st.sampled_from(["a", "b", "x", "y", "z", "bin", "__init__", "data/x.py"]),
+    st.sampled_from(["p0", "p1", "p4"]),
+    max_size=3,
+)
 
 
 def outcome(found, settled):
@@ -91,7 +108,12 @@ def test_every_file_of_every_package_is_there_when_nothing_clashes(found):
             top, _, inside = path.partition("/")
             if isinstance(node, Directory) or "__pycache__" in path or not inside:
                 continue
-            place = {"site-packages": "lib/python3.11/site-packages/", "bin": "bin/", "include": "include/site/python3.11/", "data": ""}[top]
+            place = {
+                "site-packages": "lib/python3.11/site-packages/",
+                "bin": "bin/",
+                "include": "include/site/python3.11/",
+                "data": "",
+            }[top]
             assert resolve(composition.tree, found, place + inside) == "file"
 
 

@@ -44,14 +44,14 @@ def is_alive(pid: int) -> bool:
 
 
 async def until_started(place: Path) -> None:
-    while not engines(place):
+    while not engines(place):  # noqa: ASYNC110 - another process's doing
         await asyncio.sleep(0.01)
 
 
 def test_build_gives_the_answer_and_the_events(tmp_path):
     events = []
 
-    answer = asyncio.run(Builds().run(order(tmp_path, "print('{\"env\": \"/e\"}')"), events.append))
+    answer = asyncio.run(Builds().run(order(tmp_path, 'print(\'{"env": "/e"}\')'), events.append))
 
     assert answer == {"env": "/e"}
     assert events == [Phase("resolve"), Progress("download", 1, 2, 10, 20)]
@@ -62,7 +62,11 @@ def test_build_is_shared_by_all_who_wait_for_it(tmp_path):
         builds = Builds()
         sinks = [[] for _ in range(20)]
         slow = order(tmp_path, "time.sleep(0.3); print(json.dumps({'by': os.getpid()}))")
-        return await asyncio.gather(*(builds.run(slow, sink.append) for sink in sinks)), sinks, builds.keys
+        return (
+            await asyncio.gather(*(builds.run(slow, sink.append) for sink in sinks)),
+            sinks,
+            builds.keys,
+        )
 
     answers, sinks, keys = asyncio.run(many())
 
@@ -95,7 +99,13 @@ def test_second_build_starts_anew(tmp_path):
 
 
 def test_error_of_the_engine_is_raised_for_everybody(tmp_path):
-    error = {"type": "ResolutionError", "message": "no", "hint": "h", "details": ["d"], "notebook": "n"}
+    error = {
+        "type": "ResolutionError",
+        "message": "no",
+        "hint": "h",
+        "details": ["d"],
+        "notebook": "n",
+    }
 
     async def two():
         builds = Builds()
@@ -142,7 +152,8 @@ def test_build_is_stopped_when_nobody_waits_for_it(tmp_path):
     async def all_leave():
         builds = Builds()
         waiting = [
-            asyncio.ensure_future(builds.run(order(tmp_path, "time.sleep(60)"), print)) for _ in range(3)
+            asyncio.ensure_future(builds.run(order(tmp_path, "time.sleep(60)"), print))
+            for _ in range(3)
         ]
         await until_started(tmp_path)
         for one in waiting:
@@ -160,7 +171,8 @@ def test_build_can_be_stopped_for_everybody(tmp_path):
     async def stop():
         builds = Builds()
         waiting = [
-            asyncio.ensure_future(builds.run(order(tmp_path, "time.sleep(60)"), print)) for _ in range(2)
+            asyncio.ensure_future(builds.run(order(tmp_path, "time.sleep(60)"), print))
+            for _ in range(2)
         ]
         await until_started(tmp_path)
         assert builds.cancel("k")

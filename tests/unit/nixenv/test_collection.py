@@ -55,10 +55,16 @@ def test_environment_is_dropped(environment, older_than, is_dropped):
 
 
 def test_environment_is_dropped_when_its_notebook_has_moved_on():
-    old, new = rooted("old", age=3 * GRACE, notebooks=[HERE]), rooted("new", age=10, notebooks=[HERE])
+    old, new = (
+        rooted("old", age=3 * GRACE, notebooks=[HERE]),
+        rooted("new", age=10, notebooks=[HERE]),
+    )
     assert dropped(old, new) == [True, False]
 
 
 def test_environment_before_the_last_is_kept_for_a_day():
-    old, new = rooted("old", age=GRACE / 2, notebooks=[HERE]), rooted("new", age=10, notebooks=[HERE])
+    old, new = (
+        rooted("old", age=GRACE / 2, notebooks=[HERE]),
+        rooted("new", age=10, notebooks=[HERE]),
+    )
     assert dropped(old, new) == [False, False]

@@ -66,7 +66,9 @@ def test_later_layer_wins(environ):
 
 
 def test_lists_are_read_from_variables(environ):
-    read = lambda text: load_settings(environ={**environ, "NIXENV_CACHES": text}).caches
+    def read(text):
+        return load_settings(environ={**environ, "NIXENV_CACHES": text}).caches
+
     assert read("https://a https://b") == ("https://a", "https://b")
     assert read('["https://a b"]') == ("https://a b",)
     assert read("") == ()
@@ -108,5 +110,7 @@ def test_file_that_is_no_settings_is_named(environ, text):
 
 def test_traits_are_not_imported_when_nobody_has_set_anything(environ):
     code = "import sys; from nixenv.config import load_settings; load_settings(environ={'HOME': '/h'}); print('traitlets' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout == "False\n"

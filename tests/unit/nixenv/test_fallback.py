@@ -44,7 +44,9 @@ def test_completion_knows_the_verbs_and_nothing_else(before, expected):
 
 
 def test_reason_survives_its_file(tmp_path):
-    reason = reason_of(ResolutionError("cannot resolve `a.ipynb`", hint="`%nixenv remove x`" * 50_000))
+    reason = reason_of(
+        ResolutionError("cannot resolve `a.ipynb`", hint="`%nixenv remove x`" * 50_000)
+    )
     path = reason.save()
     try:
         assert load_reason(path) == reason

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,7 +62,11 @@ def test_wanted_refuses_a_stale_lock():
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [([], SpecError), ({"version": 1, "lock": 3}, LockError), ({"version": 1, "pyhton": "3"}, SpecError)],
+    [
+        ([], SpecError),
+        ({"version": 1, "lock": 3}, LockError),
+        ({"version": 1, "pyhton": "3"}, SpecError),
+    ],
     ids=["no object", "damaged lock", "unknown key"],
 )
 def test_wanted_refuses_what_it_cannot_read(value, kind):
@@ -94,11 +97,16 @@ def test_hit_is_held_until_everybody_has_let_go(settings, environment):
 
 
 def test_hit_is_none_when_nothing_was_built(settings):
-    before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    before = _descriptors()
 
     assert find_hit(LOCK, settings, Path("/n/a.ipynb")) is None
     assert recorded_uses(settings.state_dir) == ()
-    assert len(os.listdir("/proc/self/fd")) == len(before) if before else True
+    assert _descriptors() == before
+
+
+def _descriptors() -> int:
+    """How many are open in this process (`/dev/fd` is there on Linux and on macOS)."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
 
 
 def test_hit_is_none_when_the_root_dangles(settings, environment):
@@ -117,7 +125,17 @@ def test_hit_needs_no_state_that_can_be_written(settings, environment):
 
 
 def test_hit_imports_nothing_heavy():
-    heavy = ("httpx", "packaging", "rich", "asyncio", "socket", "ssl", "subprocess", "sqlite3", "uv")
+    heavy = (
+        "httpx",
+        "packaging",
+        "rich",
+        "asyncio",
+        "socket",
+        "ssl",
+        "subprocess",
+        "sqlite3",
+        "uv",
+    )
     code = f"import sys, nixenv.hit, nixenv.metadata; print([m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

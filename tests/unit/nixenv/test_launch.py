@@ -19,7 +19,8 @@ from nixenv.launch import (
 ENVIRONMENT = Path("/nix/store/x-env")
 
 
-def process_env(target=Target(Path("/n/a.ipynb")), **inherited):
+def process_env(**inherited):
+    target = Target(Path("/n/a.ipynb"))
     return kernel_process_env({"PATH": "/usr/bin", **inherited}, ENVIRONMENT, target)
 
 
@@ -49,7 +50,16 @@ def test_process_env_drops_what_leaks_from_elsewhere(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["HOME", "LANG", "NIX_REMOTE", "NIXENV_STORE", "JUPYTERHUB_USER", "JPY_PARENT_PID", "LD_PRELOAD", "UV_INDEX"],
+    [
+        "HOME",
+        "LANG",
+        "NIX_REMOTE",
+        "NIXENV_STORE",
+        "JUPYTERHUB_USER",
+        "JPY_PARENT_PID",
+        "LD_PRELOAD",
+        "UV_INDEX",
+    ],
 )
 def test_process_env_keeps_what_is_the_users(name):
     assert process_env(**{name: "kept"})[name] == "kept"

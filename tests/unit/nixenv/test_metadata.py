@@ -63,7 +63,14 @@ def test_write_changes_only_the_metadata_and_keeps_the_manner(tmp_path, manner):
         '{"metadata": {"nixenv": 1, "nixenv": {"b": 2}}}',
         "{}",
     ],
-    ids=["empty metadata", "no metadata", "carriage returns", "byte order mark", "repeated", "empty"],
+    ids=[
+        "empty metadata",
+        "no metadata",
+        "carriage returns",
+        "byte order mark",
+        "repeated",
+        "empty",
+    ],
 )
 def test_write_keeps_every_other_byte(tmp_path, text):
     path = notebook(tmp_path / "a.ipynb", text)
@@ -106,7 +113,7 @@ def test_write_refuses_when_somebody_else_saved_meanwhile(tmp_path):
 
     assert caught.value.notebook == str(path)
     assert path.read_text() == changed
-    assert os.listdir(tmp_path) == ["a.ipynb"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.ipynb"]
 
 
 def test_write_of_many_at_once_lets_one_through(tmp_path):
@@ -264,7 +271,11 @@ def test_toml_conflicts_when_its_lock_was_changed(tmp_path):
 
 @pytest.mark.parametrize(
     ("toml", "lock", "says"),
-    [("version = ", None, "is not TOML"), ("[lock]\n", None, "`lock`"), ("version = 1", "{", "not a lock")],
+    [
+        ("version = ", None, "is not TOML"),
+        ("[lock]\n", None, "`lock`"),
+        ("version = 1", "{", "not a lock"),
+    ],
     ids=["syntax", "lock inside", "damaged lock"],
 )
 def test_toml_says_what_is_wrong(tmp_path, toml, lock, says):

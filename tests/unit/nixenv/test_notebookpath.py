@@ -27,10 +27,18 @@ def place(root: Path, said=None, **more) -> Place:
 # One line for each client that was measured: what it sends, and what that is worth.
 FOUND = {
     "JupyterLab and Notebook 7": ("{root}/sub/a.ipynb", {}, "sub/a.ipynb"),
-    "renamed and restarted": ("{root}/sub/renamed.ipynb", {"session": "sub/renamed.ipynb"}, "sub/renamed.ipynb"),
+    "renamed and restarted": (
+        "{root}/sub/renamed.ipynb",
+        {"session": "sub/renamed.ipynb"},
+        "sub/renamed.ipynb",
+    ),
     "classic, restarted": ("{root}/sub/", {"session": "sub/a.ipynb"}, "sub/a.ipynb"),
     "client omitting name": ("sub/a.ipynb", {}, "sub/a.ipynb"),
-    "drive prefix, restarted": ("{root}/other.ipynb", {"session": "RTC:sub/a.ipynb"}, "sub/a.ipynb"),
+    "drive prefix, restarted": (
+        "{root}/other.ipynb",
+        {"session": "RTC:sub/a.ipynb"},
+        "sub/a.ipynb",
+    ),
     "nbclient API": ("{root}/sub/a.ipynb", {"root_dir": None}, "sub/a.ipynb"),
 }
 

@@ -29,7 +29,7 @@ def test_document_is_the_same_as_when_it_is_read_at_once(tmp_path, megabytes):
 
 
 def test_loop_keeps_running_while_a_large_notebook_is_read(tmp_path):
-    path = big(tmp_path / "a.ipynb", 60)
+    path = big(tmp_path / "a.ipynb", 25)
 
     async def longest_pause():
         read = asyncio.ensure_future(read_document_async(path))

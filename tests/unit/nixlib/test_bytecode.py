@@ -23,11 +23,29 @@ TAG = sys.implementation.cache_tag
 SITE = f"lib/python{MINOR}/site-packages"
 BASE = Path(sys._base_executable).resolve()
 
-ALPHA = package_of("alpha", {"site-packages/alpha/__init__.py": "import alpha.sub", "site-packages/alpha/sub/__init__.py": "", "site-packages/alpha_one.py": "X = 1"})
+ALPHA = package_of(
+    "alpha",
+    {
+        "site-packages/alpha/__init__.py": "import alpha.sub",
+        "site-packages/alpha/sub/__init__.py": "",
+        "site-packages/alpha_one.py": "X = 1",
+    },
+)
 BETA = package_of("beta", {"site-packages/ns/beta.py": "X = 2", "site-packages/ns/own/b.py": ""})
 GAMMA = package_of("gamma", {"site-packages/ns/gamma.py": "X = 3"})
-REAL = package_of("real", {"site-packages/real/__init__.py": "", "site-packages/real/lib/x.so": ""}, origin=("site-packages/real/lib",))
-BROKEN = package_of("broken", {"site-packages/broken.py": "print 'Python 2'", "site-packages/broken2/a.py": "X = 1", "site-packages/broken2/tests/t.py": ""})
+REAL = package_of(
+    "real",
+    {"site-packages/real/__init__.py": "", "site-packages/real/lib/x.so": ""},
+    origin=("site-packages/real/lib",),
+)
+BROKEN = package_of(
+    "broken",
+    {
+        "site-packages/broken.py": "print 'Python 2'",
+        "site-packages/broken2/a.py": "X = 1",
+        "site-packages/broken2/tests/t.py": "",
+    },
+)
 
 
 class Place:
@@ -37,7 +55,9 @@ class Place:
         self.store = folder / "store"
         self.cache = folder / "cache"
         tree = tree_of({f"bin/python{MINOR}": Symlink(str(BASE)), f"lib/python{MINOR}/os.py": ""})
-        self.interpreter = InterpreterPackage(f"{MINOR}.0", package_of("python").path, MemoryListing(tree))
+        self.interpreter = InterpreterPackage(
+            f"{MINOR}.0", package_of("python").path, MemoryListing(tree)
+        )
         write_object(self.store, self.interpreter.path, tree)
 
     def environment(self, *packages):
@@ -45,7 +65,9 @@ class Place:
         for package in packages:
             if not (self.store / str(package.path)).exists():
                 write_object(self.store, package.path, package.listing.tree)
-        path = fixed_output_path(composition.name, nar_hash(composition.tree)[0], composition.references)
+        path = fixed_output_path(
+            composition.name, nar_hash(composition.tree)[0], composition.references
+        )
         return write_object(self.store, path, composition.tree)
 
     def mirror(self, environment):
@@ -82,7 +104,9 @@ def test_mirror_links_single_modules_by_the_name_of_their_bytecode(place):
     mirror = place.mirror(place.environment(ALPHA, BETA, GAMMA))
     target = (mirror / SITE / f"alpha_one.{TAG}.pyc").readlink()
     assert not target.is_absolute()
-    assert os.path.normpath(mirror / SITE / target) == str(place.objects(ALPHA) / f"site-packages/alpha_one.{TAG}.pyc")
+    assert os.path.normpath(mirror / SITE / target) == str(
+        place.objects(ALPHA) / f"site-packages/alpha_one.{TAG}.pyc"
+    )
     assert (mirror / SITE / f"ns/gamma.{TAG}.pyc").is_symlink()
 
 
@@ -92,8 +116,14 @@ def test_what_one_environment_compiles_another_uses(place):
     compiled = place.objects(ALPHA) / f"site-packages/alpha/__init__.{TAG}.pyc"
     before = compiled.stat()
     out = place.run(other, "import alpha; print(alpha.__file__, alpha.__cached__)")
-    assert out.split() == [f"{other}/{SITE}/alpha/__init__.py", str(place.mirror(other) / SITE / f"alpha/__init__.{TAG}.pyc")]
-    assert (compiled.stat().st_ino, compiled.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert out.split() == [
+        f"{other}/{SITE}/alpha/__init__.py",
+        str(place.mirror(other) / SITE / f"alpha/__init__.{TAG}.pyc"),
+    ]
+    assert (compiled.stat().st_ino, compiled.stat().st_mtime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+    )
 
 
 def test_nothing_is_written_into_the_store(place):
@@ -152,21 +182,33 @@ def test_folder_that_python_wrote_before_there_was_a_mirror_is_replaced(place):
 def test_many_at_once_make_one_mirror(place):
     environment = place.environment(ALPHA, BETA, GAMMA)
     found = []
-    threads = [threading.Thread(target=lambda: found.append(place.mirror(environment))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: found.append(place.mirror(environment))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(set(found)) == 1
     assert len(found) == 8
-    assert sorted(p.name for p in (place.cache / "bytecode").iterdir()) == ["lock", "objects", "prefix"]
+    assert sorted(p.name for p in (place.cache / "bytecode").iterdir()) == [
+        "lock",
+        "objects",
+        "prefix",
+    ]
 
 
 def test_killed_preparation_leaves_nothing_that_looks_finished(place):
-    environment = place.environment(*(package_of(f"p{n}", {f"site-packages/p{n}/x.py": ""}) for n in range(300)))
+    environment = place.environment(
+        *(package_of(f"p{n}", {f"site-packages/p{n}/x.py": ""}) for n in range(300))
+    )
     code = "import sys; from pathlib import Path; from nixlib.bytecode import prepare_pycache; print(flush=True); prepare_pycache(*map(Path, sys.argv[1:]))"
     for delay in (0.0, 0.005, 0.02, 0.05):
-        process = subprocess.Popen([sys.executable, "-c", code, environment, place.cache], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, environment, place.cache],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[3],
+        )
         process.stdout.readline()
         time.sleep(delay)
         process.kill()
@@ -183,10 +225,26 @@ def test_killed_preparation_leaves_nothing_that_looks_finished(place):
 def test_background_compiles_everything_but_tests_and_only_once(place):
     environment = place.environment(ALPHA, BETA, GAMMA, BROKEN)
     place.prepare(environment)
-    process = compile_in_background(environment, place.cache, packages=[str(p.path) for p in (ALPHA, BETA, GAMMA, BROKEN)])
+    process = compile_in_background(
+        environment, place.cache, packages=[str(p.path) for p in (ALPHA, BETA, GAMMA, BROKEN)]
+    )
     assert process.wait(120) == 0
-    found = {str(p.relative_to(place.cache / "bytecode/objects" / str(place.interpreter.path)).as_posix()).partition("/")[2] for p in place.cache.rglob("*.pyc") if not p.is_symlink()}
-    names = ["alpha/__init__", "alpha/sub/__init__", "alpha_one", "broken2/a", "ns/beta", "ns/gamma", "ns/own/b"]
+    found = {
+        str(
+            p.relative_to(place.cache / "bytecode/objects" / str(place.interpreter.path)).as_posix()
+        ).partition("/")[2]
+        for p in place.cache.rglob("*.pyc")
+        if not p.is_symlink()
+    }
+    names = [
+        "alpha/__init__",
+        "alpha/sub/__init__",
+        "alpha_one",
+        "broken2/a",
+        "ns/beta",
+        "ns/gamma",
+        "ns/own/b",
+    ]
     assert found == {f"site-packages/{name}.{TAG}.pyc" for name in names}
     again = compile_in_background(environment, place.cache, packages=[str(ALPHA.path)])
     assert again is None
@@ -196,7 +254,14 @@ def test_background_bytecode_is_what_python_uses(place):
     environment = place.environment(ALPHA)
     place.prepare(environment)
     compile_in_background(environment, place.cache, packages=[str(ALPHA.path)]).wait(120)
-    argv = [environment / "bin/python", "-v", "-X", f"pycache_prefix={place.prepare(environment)}", "-c", "import alpha.sub, alpha_one"]
+    argv = [
+        environment / "bin/python",
+        "-v",
+        "-X",
+        f"pycache_prefix={place.prepare(environment)}",
+        "-c",
+        "import alpha.sub, alpha_one",
+    ]
     log = subprocess.run(argv, capture_output=True, text=True, check=True).stderr
     matched = [line for line in log.splitlines() if " matches " in line and "alpha" in line]
     assert len(matched) == 3
@@ -206,12 +271,28 @@ def test_background_bytecode_is_what_python_uses(place):
 def test_children_of_an_environment_find_its_bytecode_without_being_told(place):
     environment = place.environment(ALPHA)
     prefix = place.prepare(environment)
-    ask = [environment / "bin/python", "-c", "import sys; print(sys.pycache_prefix, sys.dont_write_bytecode)"]
+    ask = [
+        environment / "bin/python",
+        "-c",
+        "import sys; print(sys.pycache_prefix, sys.dont_write_bytecode)",
+    ]
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    told = subprocess.run(ask, env={**env, "NIXENV_CACHE_DIR": str(place.cache)}, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ask,
+        env={**env, "NIXENV_CACHE_DIR": str(place.cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert told.stdout.split() == [str(prefix), "False"]
     place.cache.rename(place.cache.parent / "nixenv")
-    found = subprocess.run(ask, env={**env, "XDG_CACHE_HOME": str(place.cache.parent)}, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ask,
+        env={**env, "XDG_CACHE_HOME": str(place.cache.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert found.stdout.split()[0] == str(place.cache.parent / "nixenv/bytecode/prefix")
 
 
@@ -220,7 +301,11 @@ def test_root_without_a_mirror_writes_nothing_into_the_store(place):
     environment = place.environment(ALPHA)
     before = sorted(place.store.rglob("*"))
     env = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    subprocess.run([environment / "bin/python", "-c", "import alpha"], env={**env, "NIXENV_CACHE_DIR": str(place.cache)}, check=True)
+    subprocess.run(
+        [environment / "bin/python", "-c", "import alpha"],
+        env={**env, "NIXENV_CACHE_DIR": str(place.cache)},
+        check=True,
+    )
     assert sorted(place.store.rglob("*")) == before
 
 

@@ -53,7 +53,11 @@ def test_directory_is_merged_when_two_packages_have_it():
 
 
 def test_directory_is_real_when_origin_asks_for_it():
-    files = {"site-packages/t/lib/x.so": "", "site-packages/t/lib/sub/y": "", "site-packages/t/z/q.py": ""}
+    files = {
+        "site-packages/t/lib/x.so": "",
+        "site-packages/t/lib/sub/y": "",
+        "site-packages/t/z/q.py": "",
+    }
     t = package_of("t", files, origin=("site-packages/t/lib",))
     found = nodes(environment(t))
     assert isinstance(found[f"{SITE}/t/lib"], Directory)
@@ -63,7 +67,11 @@ def test_directory_is_real_when_origin_asks_for_it():
 
 
 def test_origin_of_a_sibling_with_the_same_prefix_changes_nothing():
-    t = package_of("t", {"site-packages/lib/x.so": "", "site-packages/lib2/y.so": ""}, origin=("site-packages/lib2",))
+    t = package_of(
+        "t",
+        {"site-packages/lib/x.so": "", "site-packages/lib2/y.so": ""},
+        origin=("site-packages/lib2",),
+    )
     found = nodes(environment(t))
     assert isinstance(found[f"{SITE}/lib"], Symlink)
     assert isinstance(found[f"{SITE}/lib2"], Directory)
@@ -102,13 +110,20 @@ def test_environment_has_no_home_and_relative_python_links():
 
 def test_children_find_the_standard_library_beside_bin():
     found = nodes(environment())
-    assert found["lib/python3.11/os.py"] == Symlink(f"../../../{interpreter_of().path}/lib/python3.11/os.py")
+    assert found["lib/python3.11/os.py"] == Symlink(
+        f"../../../{interpreter_of().path}/lib/python3.11/os.py"
+    )
     assert isinstance(found[SITE], Directory)
 
 
 def test_collision_is_an_error_that_names_both_and_the_line_that_settles_it():
-    a = package_of("opencv-python", {"site-packages/cv2/__init__.py": "a", "site-packages/cv2/version.py": "1"})
-    b = package_of("opencv-python-headless", {"site-packages/cv2/__init__.py": "a", "site-packages/cv2/version.py": "2"})
+    a = package_of(
+        "opencv-python", {"site-packages/cv2/__init__.py": "a", "site-packages/cv2/version.py": "1"}
+    )
+    b = package_of(
+        "opencv-python-headless",
+        {"site-packages/cv2/__init__.py": "a", "site-packages/cv2/version.py": "2"},
+    )
     with pytest.raises(CollisionError) as caught:
         environment(b, a)
     assert caught.value.packages == ("opencv-python", "opencv-python-headless")
@@ -219,13 +234,22 @@ def test_bytecode_never_collides():
 
 
 def test_namespace_declarations_that_differ_in_words_are_no_collision():
-    pkg_resources = "try:\n    __import__('pkg_resources').declare_namespace(__name__)\nexcept ImportError:\n    " + NAMESPACE
-    a = package_of("a", {"site-packages/ns/__init__.py": "# nothing\n", "site-packages/ns/a.py": ""})
+    pkg_resources = (
+        "try:\n    __import__('pkg_resources').declare_namespace(__name__)\nexcept ImportError:\n    "
+        + NAMESPACE
+    )
+    a = package_of(
+        "a", {"site-packages/ns/__init__.py": "# nothing\n", "site-packages/ns/a.py": ""}
+    )
     b = package_of("b", {"site-packages/ns/__init__.py": NAMESPACE, "site-packages/ns/b.py": ""})
-    c = package_of("c", {"site-packages/ns/__init__.py": pkg_resources, "site-packages/ns/c.py": ""})
+    c = package_of(
+        "c", {"site-packages/ns/__init__.py": pkg_resources, "site-packages/ns/c.py": ""}
+    )
     composition = environment(a, b, c)
     assert composition.warnings == ()
-    assert nodes(composition)[f"{SITE}/ns/__init__.py"] == link(b, "site-packages/ns/__init__.py", 5)
+    assert nodes(composition)[f"{SITE}/ns/__init__.py"] == link(
+        b, "site-packages/ns/__init__.py", 5
+    )
 
 
 def test_console_script_is_a_file_of_the_environment():
@@ -237,21 +261,43 @@ def test_console_script_is_a_file_of_the_environment():
 
 
 def test_python_script_is_a_file_and_a_binary_is_a_link():
-    a = package_of("a", {"bin/s": "#!python\nprint(1)\n", "bin/b": "\x7fELF"}, python_scripts=("s",))
+    a = package_of(
+        "a", {"bin/s": "#!python\nprint(1)\n", "bin/b": "\x7fELF"}, python_scripts=("s",)
+    )
     found = nodes(environment(a))
     assert text(found["bin/s"]).endswith("\nprint(1)\n")
     assert found["bin/b"] == link(a, "bin/b", 2)
 
 
-@pytest.mark.parametrize("name", ["../x", "a\nb", "python", "Python3", "python3.12", "sh", "realpath", "", "-x", ".x", "a b", "x" * 300])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "a\nb",
+        "python",
+        "Python3",
+        "python3.12",
+        "sh",
+        "realpath",
+        "",
+        "-x",
+        ".x",
+        "a b",
+        "x" * 300,
+    ],
+)
 def test_hostile_command_name_is_left_out_with_a_warning(name):
     a = package_of("a", {"site-packages/a.py": ""}, console_scripts={name: "a:main"})
     composition = environment(a)
     assert [warning for warning in composition.warnings if repr(name) in warning]
-    assert set(nodes(composition)) == set(nodes(environment(package_of("a", {"site-packages/a.py": ""}))))
+    assert set(nodes(composition)) == set(
+        nodes(environment(package_of("a", {"site-packages/a.py": ""})))
+    )
 
 
-@pytest.mark.parametrize("value", ["a", "a:", "a;b:c", "a:b()", "import os:x", "a:b\nimport os", "1a:b"])
+@pytest.mark.parametrize(
+    "value", ["a", "a:", "a;b:c", "a:b()", "import os:x", "a:b\nimport os", "1a:b"]
+)
 def test_malformed_entry_point_is_left_out_with_a_warning(value):
     a = package_of("a", console_scripts={"x": value})
     composition = environment(a)
@@ -259,7 +305,10 @@ def test_malformed_entry_point_is_left_out_with_a_warning(value):
     assert "bin/x" not in nodes(composition)
 
 
-@pytest.mark.parametrize("files", [{"bin/dirname": ""}, {"data/bin/dirname": ""}, {"bin/python": ""}, {"data/pyvenv.cfg": ""}])
+@pytest.mark.parametrize(
+    "files",
+    [{"bin/dirname": ""}, {"data/bin/dirname": ""}, {"bin/python": ""}, {"data/pyvenv.cfg": ""}],
+)
 def test_package_cannot_replace_what_the_environment_needs(files):
     composition = environment(package_of("a", files))
     without = environment(package_of("a"))
@@ -275,11 +324,17 @@ def test_two_packages_with_one_command_collide_unless_it_is_the_same():
     with pytest.raises(CollisionError) as caught:
         environment(a, other)
     assert caught.value.collisions == {"bin/x": "a"}
-    assert nodes(environment(a, other, collisions={"bin/x": "c"}))["bin/x"] == link(other, "bin/x", 2)
+    assert nodes(environment(a, other, collisions={"bin/x": "c"}))["bin/x"] == link(
+        other, "bin/x", 2
+    )
 
 
 def test_stand_ins_give_way_to_the_real_programs():
-    pip = package_of("pip", {"site-packages/pip/__init__.py": ""}, console_scripts={"pip": "pip:main", "pip3": "pip:main"})
+    pip = package_of(
+        "pip",
+        {"site-packages/pip/__init__.py": ""},
+        console_scripts={"pip": "pip:main", "pip3": "pip:main"},
+    )
     uv = package_of("uv", {"bin/uv": "\x7fELF"})
     found = nodes(environment(pip, uv))
     assert found["bin/uv"] == link(uv, "bin/uv", 2)
@@ -291,14 +346,24 @@ def test_stand_ins_give_way_to_the_real_programs():
 
 def test_our_pip_is_there_when_nobody_asked_for_pip():
     found = nodes(environment())
-    assert {f"{SITE}/pip.py", "bin/pip", "bin/pip3", "bin/uv", "bin/conda", "bin/mamba"} <= set(found)
+    assert {f"{SITE}/pip.py", "bin/pip", "bin/pip3", "bin/uv", "bin/conda", "bin/mamba"} <= set(
+        found
+    )
     assert "pip.conf" not in found
 
 
 def test_nothing_spells_where_the_store_is():
-    composition = environment(package_of("a", {"site-packages/a.py": ""}, console_scripts={"a": "a:m"}))
+    composition = environment(
+        package_of("a", {"site-packages/a.py": ""}, console_scripts={"a": "a:m"})
+    )
     for path, node in walk(composition.tree):
-        words = node.target if isinstance(node, Symlink) else text(node) if isinstance(node, Regular) else ""
+        words = (
+            node.target
+            if isinstance(node, Symlink)
+            else text(node)
+            if isinstance(node, Regular)
+            else ""
+        )
         assert "/nix/store" not in words, path
         assert not words.startswith("/")
 
@@ -307,18 +372,37 @@ def test_golden_composition_of_layout_1_never_changes():
     """A changed byte gives every environment of every lock another store path: that is layout 2."""
     a = package_of(
         "alpha",
-        {"site-packages/alpha/__init__.py": "", "site-packages/ns/a.py": "", "site-packages/t/lib/x.so": "", "data/share/a": "", "include/alpha/a.h": "", "bin/s": "#!python\n"},
+        {
+            "site-packages/alpha/__init__.py": "",
+            "site-packages/ns/a.py": "",
+            "site-packages/t/lib/x.so": "",
+            "data/share/a": "",
+            "include/alpha/a.h": "",
+            "bin/s": "#!python\n",
+        },
         console_scripts={"alpha": "alpha:main"},
         python_scripts=("s",),
         origin=("site-packages/t/lib",),
     )
-    b = package_of("beta", {"site-packages/ns/b.py": "", "site-packages/LICENSE": "b", "data/share/b": ""})
-    pip = package_of("pip", {"site-packages/pip/__init__.py": ""}, console_scripts={"pip": "pip:main"})
+    b = package_of(
+        "beta", {"site-packages/ns/b.py": "", "site-packages/LICENSE": "b", "data/share/b": ""}
+    )
+    pip = package_of(
+        "pip", {"site-packages/pip/__init__.py": ""}, console_scripts={"pip": "pip:main"}
+    )
     found = {}
     for title, packages in {"empty": [], "three": [a, b, pip]}.items():
         composition = compose(packages, interpreter_of())
-        path = fixed_output_path(composition.name, nar_hash(composition.tree)[0], composition.references)
-        found[title] = {"path": str(path), "files": [f"{p} -> {n.target}" if isinstance(n, Symlink) else p for p, n in walk(composition.tree)]}
+        path = fixed_output_path(
+            composition.name, nar_hash(composition.tree)[0], composition.references
+        )
+        found[title] = {
+            "path": str(path),
+            "files": [
+                f"{p} -> {n.target}" if isinstance(n, Symlink) else p
+                for p, n in walk(composition.tree)
+            ],
+        }
     if os.environ.get("NIXENV_TEST_ACCEPT"):
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
         pytest.skip("golden file rewritten")

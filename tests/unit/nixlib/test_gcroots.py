@@ -99,7 +99,8 @@ def test_dangling_link_is_not_live(world: Path) -> None:
     assert not gcroots.is_live(world / "nowhere")
 
 
-def test_failed_registration_leaves_no_link_to_trust(world: Path) -> None:
+@pytest.mark.parametrize("chroot", [True, False], ids=["chroot", "ordinary"])
+def test_failed_registration_leaves_no_link_to_trust(world: Path, *, chroot: bool) -> None:
     def refuse(link: str) -> None:
         raise RuntimeError(link)
 
@@ -107,9 +108,9 @@ def test_failed_registration_leaves_no_link_to_trust(world: Path) -> None:
         gcroots.add_root(
             world / "links" / "env",
             physical=world / "object",
-            logical=LOGICAL,
+            logical=LOGICAL if chroot else str(world / "object"),
             state_dir=world / barred(world),
             user="ana",
             register=refuse,
         )
-    assert not gcroots.is_live(world / "links" / "env")
+    assert list((world / "links").iterdir()) == []

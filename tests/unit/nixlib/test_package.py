@@ -8,8 +8,23 @@ from nixlib.storepath import StorePath
 from nixlib.testing.packages import write_object
 from nixlib.tree import Symlink, tree_of
 
-FACTS = Facts(1, "a-b", "1.0", {"z": "a:z", "b": "a:b"}, {}, ("y", "x"), ("site-packages/b", "site-packages/a"))
-TREE = tree_of({"site-packages/a/x.py": "x", "site-packages/a/y.py": "x", "site-packages/l": Symlink("a/x.py"), "e.txt": ""})
+FACTS = Facts(
+    1,
+    "a-b",
+    "1.0",
+    {"z": "a:z", "b": "a:b"},
+    {},
+    ("y", "x"),
+    ("site-packages/b", "site-packages/a"),
+)
+TREE = tree_of(
+    {
+        "site-packages/a/x.py": "x",
+        "site-packages/a/y.py": "x",
+        "site-packages/l": Symlink("a/x.py"),
+        "e.txt": "",
+    }
+)
 
 
 def test_facts_survive_a_round_trip_in_canonical_order():
@@ -31,7 +46,10 @@ def test_facts_hold_any_file_name():
     assert parse_facts(odd.to_bytes()).python_scripts == ("\udcff",)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b"null", FACTS.to_bytes().replace(b'"layout":1', b'"layout":2')])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b"[]", b"\xff", b"null", FACTS.to_bytes().replace(b'"layout":1', b'"layout":2')],
+)
 def test_facts_of_another_kind_are_refused(data):
     with pytest.raises(StoreError):
         parse_facts(data)
@@ -45,8 +63,18 @@ def listing(request, tmp_path):
 
 
 def test_listing_tells_kinds(listing):
-    kinds = {path: listing.kind(path) for path in ("", "site-packages/a", "site-packages/l", "e.txt", "none", "e.txt/x")}
-    assert kinds == {"": "dir", "site-packages/a": "dir", "site-packages/l": "link", "e.txt": "file", "none": None, "e.txt/x": None}
+    kinds = {
+        path: listing.kind(path)
+        for path in ("", "site-packages/a", "site-packages/l", "e.txt", "none", "e.txt/x")
+    }
+    assert kinds == {
+        "": "dir",
+        "site-packages/a": "dir",
+        "site-packages/l": "link",
+        "e.txt": "file",
+        "none": None,
+        "e.txt/x": None,
+    }
 
 
 def test_listing_tells_children(listing):
@@ -57,7 +85,10 @@ def test_listing_tells_children(listing):
 
 def test_listing_digests_tell_files_apart(listing):
     assert listing.digest("site-packages/a/x.py") == listing.digest("site-packages/a/y.py")
-    assert len({listing.digest(path) for path in ("site-packages/a/x.py", "site-packages/l", "e.txt")}) == 3
+    assert (
+        len({listing.digest(path) for path in ("site-packages/a/x.py", "site-packages/l", "e.txt")})
+        == 3
+    )
     assert listing.read("site-packages/a/x.py") == b"x"
 
 

@@ -10,7 +10,7 @@ import pytest
 from nixlib.scripts import command_fault, console_script, relocate_python_script
 
 
-@pytest.fixture(params=["bin", "a place with spaces", "it's $(touch x) \"quoted\""])
+@pytest.fixture(params=["bin", "a place with spaces", 'it\'s $(touch x) "quoted"'])
 def folder(request, tmp_path):
     found = tmp_path / request.param
     found.mkdir()
@@ -35,14 +35,16 @@ def test_console_script_runs_beside_its_python(folder):
 
 
 def test_console_script_calls_a_nested_attribute(folder):
-    script = write(folder / "x", console_script("io:BytesIO.fromkeys")or b"")
+    script = write(folder / "x", console_script("io:BytesIO.fromkeys") or b"")
     assert "AttributeError" in run(script)[2]
     script = write(folder / "x", console_script("io:StringIO.__new__") or b"")
     assert "TypeError" in run(script)[2]
 
 
 def test_script_runs_through_a_link_and_from_path(folder, tmp_path):
-    script = write(folder / "x", relocate_python_script(b"#!python\nimport sys\nprint(sys.argv[1:])\n"))
+    script = write(
+        folder / "x", relocate_python_script(b"#!python\nimport sys\nprint(sys.argv[1:])\n")
+    )
     (tmp_path / "links").mkdir()
     other = tmp_path / "links" / "other"
     other.symlink_to(script)
@@ -81,7 +83,9 @@ def test_python_script_of_one_line_without_newline_is_relocated():
     assert relocate_python_script(b"#!python").count(b"\n") == 1
 
 
-@pytest.mark.parametrize("name", ["f2py", "jupyter-lab", "2to3", "a.b", "a+b", "_x", "python-argcomplete", "pip3.11"])
+@pytest.mark.parametrize(
+    "name", ["f2py", "jupyter-lab", "2to3", "a.b", "a+b", "_x", "python-argcomplete", "pip3.11"]
+)
 def test_ordinary_command_name_has_no_fault(name):
     assert command_fault(name) == ""
 

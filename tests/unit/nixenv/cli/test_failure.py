@@ -44,7 +44,9 @@ def test_exit_codes_are_those_of_the_contract(kind, code):
 
 
 def test_json_has_the_evidence_in_the_message_and_the_hint_apart():
-    error = nixlib.errors.SpecError("bad", details=("found 3",), hint="do this", key="nixenv.python")
+    error = nixlib.errors.SpecError(
+        "bad", details=("found 3",), hint="do this", key="nixenv.python"
+    )
     told = failure_of(error).to_json()
     assert told["message"] == "bad\n  found 3"
     assert (told["hint"], told["key"], told["type"]) == ("do this", "nixenv.python", "SpecError")

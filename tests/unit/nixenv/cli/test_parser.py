@@ -40,7 +40,8 @@ def test_help_fits_one_screen():
 
 
 @pytest.mark.parametrize(
-    ("age", "seconds"), [("30d", 30 * 86400.0), ("12h", 43200.0), ("2w", 14 * 86400.0), ("90m", 5400.0)]
+    ("age", "seconds"),
+    [("30d", 30 * 86400.0), ("12h", 43200.0), ("2w", 14 * 86400.0), ("90m", 5400.0)],
 )
 def test_older_than_is_read_with_its_unit(age, seconds):
     assert build_parser().parse_args(["gc", "--older-than", age]).older_than == seconds
@@ -62,6 +63,8 @@ def test_lock_upgrade_tells_nothing_all_and_some_apart():
 
 
 def test_shell_command_keeps_its_own_options():
-    arguments = build_parser().parse_args(["shell", "a.ipynb", "--", "python", "-c", "print(1)", "--json"])
+    arguments = build_parser().parse_args(
+        ["shell", "a.ipynb", "--", "python", "-c", "print(1)", "--json"]
+    )
     assert arguments.command == ["python", "-c", "print(1)", "--json"]
     assert not arguments.json

@@ -16,7 +16,11 @@ class Clock:
 
 
 def test_json_events_survive_the_way_to_another_process():
-    events = [Phase("resolve"), Progress("download", 3, 12, 5, 10), Note("warning", "ä: 100 %", "torch")]
+    events = [
+        Phase("resolve"),
+        Progress("download", 3, 12, 5, 10),
+        Note("warning", "ä: 100 %", "torch"),
+    ]
     stream = io.StringIO()
     with events_to(stream, is_json=True, is_quiet=False) as show:
         for event in events:

@@ -25,7 +25,9 @@ def test_add_writes_no_secret():
     assert "token" not in line
 
 
-@pytest.mark.parametrize("text", ["pandas==", "pandas>=1.x.y z", "==1", "", "-r file", "git+https://x/y"])
+@pytest.mark.parametrize(
+    "text", ["pandas==", "pandas>=1.x.y z", "==1", "", "-r file", "git+https://x/y"]
+)
 def test_add_refuses_what_is_no_requirement(text):
     with pytest.raises(RequirementError) as caught:
         with_added((), [text])

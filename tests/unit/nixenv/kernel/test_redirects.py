@@ -28,9 +28,12 @@ def test_change_is_answered_with_the_line_that_makes_it(name, line, hint):
     assert refused.value.hint == hint
 
 
-def test_question_is_answered_by_the_environments_pip(world):
+def test_question_is_answered_by_the_environments_own_program(world):
     pip = world.package("pip", "0", {"pip.py": "import sys; print('asked', sys.argv[1:])"})
     environment = world.environment("env", pip)
+    program = environment / "bin" / "uv"
+    program.write_text("#!/bin/sh\necho uv $*\n")
+    program.chmod(0o755)
     found = world.run(
         environment,
         """
@@ -38,7 +41,9 @@ import io, contextlib
 from nixenv.redirects import answer
 with contextlib.redirect_stdout(io.StringIO()) as text:
     answer("uv", "pip show x")
+    answer("pip", "list")
+    answer("pip", "")
 print(json.dumps({"text": text.getvalue()}))
 """,
     )
-    assert found == {"text": "asked ['show', 'x']\n"}
+    assert found == {"text": "uv pip show x\nasked ['list']\nasked ['--help']\n"}

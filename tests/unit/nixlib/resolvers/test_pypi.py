@@ -379,3 +379,20 @@ def test_hold_gives_way_to_what_another_pin_needs(resolve):
     scipy = make_wheel("scipy", "1.16", requires=["numpy>=2"], uploaded="2025-06-01T00:00:00Z")
     with IndexServer([*OLD, scipy]) as server:
         assert versions(resolve(server, "pandas==1.5", "scipy==1.16"))["numpy"] == "2.4"
+
+
+def test_old_pin_gets_the_setuptools_that_its_time_took_for_granted(resolve):
+    tools = [make_wheel("setuptools", version) for version in ("65.5", "80.0")]
+    with IndexServer([*OLD, *tools]) as server:
+        found = {
+            package.name: package
+            for package in resolve(server, "pandas==1.5", systems=SYSTEMS).packages
+        }
+        assert found["setuptools"].version == "65.5"
+        assert (
+            found["setuptools"].held
+            == "setuptools 65.5, which every environment had before Python 3.12"
+        )
+        assert "setuptools" not in versions(resolve(server, "pandas"))
+        assert "setuptools" not in versions(resolve(server, "pandas==1.5", era=False))
+        assert versions(resolve(server, "pandas==1.5", "setuptools"))["setuptools"] == "80.0"

@@ -1,0 +1,88 @@
+"""What the README tells people to type, typed.
+
+A block below `<!-- test: commands -->` runs in a shell, one below `<!-- test: cell -->` in a notebook, in
+the order of the page and in one folder. `STAND_INS` has what a test cannot do as it is written.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from nixenv.cli.parser import build_parser
+
+README = Path(__file__).parents[2] / "README.md"
+
+STAND_INS = {
+    # `make test` has done this already, into the environment that the tests run in.
+    "pipx install .": "command -v nixenv",
+    # A browser would have to be closed again; the same kernel is started for this client.
+    "jupyter lab analysis.ipynb": "jupyter execute --inplace analysis.ipynb",
+}
+
+
+def blocks(kind):
+    """Every marked block of the README, as its lines without comments."""
+    found = re.findall(rf"<!-- test: {kind} -->\n```[a-z]*\n(.*?)```", README.read_text(), re.DOTALL)
+    return [[re.sub(r"\s+# .*", "", line).strip() for line in text.splitlines()] for text in found]
+
+
+def commands():
+    return [part.strip() for block in blocks("commands") for line in block for part in line.split("&&")]
+
+
+@pytest.fixture(scope="module")
+def folder(engine_home, tmp_path_factory):
+    """Where the README's reader is: a home, a folder, Jupyter and nixenv on PATH, and nothing else."""
+    place = tmp_path_factory.mktemp("reader")
+    env = {name: value for name, value in engine_home.process_env.items() if not name.startswith("XDG_")}
+    return place, {**env, "HOME": str(place)}
+
+
+def shell(folder, script):
+    place, env = folder
+    argv = ["bash", "-euo", "pipefail", "-c", script]
+    run = subprocess.run(argv, cwd=place, env=env, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr + run.stdout
+    return run.stdout
+
+
+def test_every_stand_in_stands_in_for_something():
+    assert set(STAND_INS) <= set(commands())
+
+
+def test_marked_commands_run(folder):
+    for block in blocks("commands"):
+        script = "\n".join(
+            " && ".join(STAND_INS.get(part.strip(), part.strip()) for part in line.split("&&"))
+            for line in block
+        )
+        shell(folder, script)
+    metadata = json.loads((folder[0] / "analysis.ipynb").read_text())["metadata"]
+    assert metadata["nixenv"]["requirements"] == ["pandas==1.5", "matplotlib"]
+
+
+def test_marked_cell_runs_in_the_readmes_notebook(folder):
+    """After the commands above, in the file's order: pytest runs a module from top to bottom."""
+    notebook = nbformat.read(folder[0] / "analysis.ipynb", as_version=4)
+    (block,) = blocks("cell")
+    notebook.cells = [nbformat.v4.new_code_cell(line) for line in block if line]
+    nbformat.write(notebook, folder[0] / "cells.ipynb")
+    shell(folder, "nixenv run cells.ipynb --output done.ipynb")
+    metadata = json.loads((folder[0] / "done.ipynb").read_text())["metadata"]
+    assert "seaborn" in metadata["nixenv"]["requirements"]
+
+
+@pytest.mark.parametrize("words", sorted(set(re.findall(r"`nixenv ([^`]+)`", README.read_text()))))
+def test_every_command_line_that_is_mentioned_parses(words):
+    typed = [word.strip("[]").replace("…", "").replace("DATE", "2024-01-01") for word in shlex.split(words)]
+    verbs = [word.strip(",") for word in typed]
+    if verbs[0] in ("list", "diff") and "," in words:
+        # A row of the table lists several verbs at once.
+        pytest.skip("a list of verbs, of which each is in the help")
+    assert build_parser().parse_args([word for word in typed if word]).verb == verbs[0]

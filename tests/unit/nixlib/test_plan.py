@@ -1,0 +1,164 @@
+"""Plans: which wheel, which path, and whom to believe."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from nixlib.errors import HashMismatchError, PlanError
+from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
+from nixlib.plan import nar_digest, plan
+from nixlib.spec import Spec
+from nixlib.storepath import fixed_output_path
+
+NAR = f"sha256-{'A' * 43}="
+OTHER_NAR = f"sha256-{'B' * 42}A="
+SYSTEMS = ("aarch64-darwin", "x86_64-linux")
+PYTHON = Artifact("https://x/python.tar.gz", "e" * 64, 1)
+
+
+def wheel(filename: str) -> Artifact:
+    return Artifact(f"https://x/{filename}", hashlib.sha256(filename.encode()).hexdigest(), 10)
+
+
+def package(name: str, *filenames: str, version: str = "1.0", systems: tuple[str, ...] = ()) -> LockedPackage:
+    return LockedPackage(name, version, tuple(map(wheel, filenames)), systems=systems)
+
+
+def locked(*packages: LockedPackage, python: LockedInterpreter | None = None, **more: object) -> Lock:
+    default = LockedInterpreter("3.11.7", "standalone", {"x86_64-linux": PYTHON})
+    return Lock("0" * 64, python or default, packages, SYSTEMS, **more)
+
+
+def planned(lock: Lock, *, system="x86_64-linux", glibc=(2, 28), trusted=None, spec=Spec(), **more):
+    return plan(lock, spec, system=system, glibc=glibc, trusted=trusted or {}, **more)
+
+
+def chosen(lock: Lock, **more) -> list[str]:
+    return [leaf.artifact.filename for leaf in planned(lock, **more).leaves]
+
+
+LINUX = "a-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+NEWER = "a-1.0-cp311-cp311-manylinux_2_28_x86_64.whl"
+MAC = "a-1.0-cp311-cp311-macosx_11_0_arm64.whl"
+PURE = "a-1.0-py3-none-any.whl"
+MUSL = "a-1.0-cp311-cp311-musllinux_1_2_x86_64.whl"
+OLDER_PYTHON = "a-1.0-cp310-cp310-manylinux_2_17_x86_64.whl"
+
+
+@pytest.mark.parametrize(
+    ("offered", "glibc", "best"),
+    [
+        ((LINUX, NEWER, MAC, PURE), (2, 28), NEWER),
+        ((LINUX, NEWER, MAC, PURE), (2, 36), NEWER),
+        ((LINUX, NEWER, MAC, PURE), (2, 17), LINUX),
+        ((LINUX, NEWER, MAC, PURE), (2, 12), PURE),
+        ((LINUX, NEWER, MAC, PURE), None, PURE),
+        ((MUSL, OLDER_PYTHON, PURE), (2, 28), PURE),
+        (("a-1.0-2-py3-none-any.whl", "a-1.0-10-py3-none-any.whl", PURE), (2, 28), "a-1.0-10-py3-none-any.whl"),
+        (("a-1.0-cp38-abi3-manylinux1_x86_64.whl", PURE), (2, 28), "a-1.0-cp38-abi3-manylinux1_x86_64.whl"),
+        (("nonsense", "a.zip", PURE), (2, 28), PURE),
+    ],
+)
+def test_best_wheel_is_chosen(offered, glibc, best):
+    assert chosen(locked(package("a", *offered)), glibc=glibc) == [best]
+    assert chosen(locked(package("a", *reversed(offered))), glibc=glibc) == [best]
+
+
+def test_packages_of_other_systems_are_left_out_and_the_rest_is_sorted():
+    lock = locked(
+        package("b", PURE),
+        package("a", PURE, systems=("x86_64-linux",)),
+        package("c", PURE, systems=("aarch64-darwin",)),
+    )
+    assert [leaf.name for leaf in planned(lock).leaves] == ["a", "b"]
+
+
+def test_every_package_without_a_wheel_is_named():
+    lock = locked(package("a", MAC), package("b", MUSL), package("c", PURE))
+    with pytest.raises(PlanError) as caught:
+        planned(lock)
+    assert (caught.value.package, caught.value.system) == ("a", "x86_64-linux")
+    assert [name in caught.value.render() for name in ("`a`", "`b`", "`c`")] == [True, True, False]
+    assert "cp311-cp311-macosx_11_0_arm64" in caught.value.render()
+
+
+def test_package_without_any_wheel_is_an_error():
+    with pytest.raises(PlanError):
+        planned(locked(package("a")))
+
+
+def test_system_that_the_lock_does_not_have_is_an_error():
+    with pytest.raises(PlanError) as caught:
+        planned(locked(), system="aarch64-linux")
+    assert caught.value.system == "aarch64-linux"
+
+
+def test_interpreter_that_the_lock_does_not_have_for_a_system_is_an_error():
+    with pytest.raises(PlanError) as caught:
+        planned(locked(), system="aarch64-darwin")
+    assert caught.value.package == "python"
+
+
+def test_trusted_tree_gives_the_path():
+    leaf = planned(locked(package("a", PURE)), trusted={wheel(PURE).sha256: NAR}).leaves[0]
+    assert (leaf.nar, leaf.hint) == (NAR, None)
+    assert leaf.path == fixed_output_path("a-1.0", nar_digest(NAR))
+
+
+def test_hint_gives_no_path_and_stays_beside_its_leaf():
+    lock = locked(package("a", PURE), hints={wheel(PURE).sha256: NAR, PYTHON.sha256: OTHER_NAR})
+    result = planned(lock)
+    assert (result.leaves[0].path, result.leaves[0].nar, result.leaves[0].hint) == (None, None, NAR)
+    assert (result.interpreter.path, result.interpreter.hint) == (None, OTHER_NAR)
+
+
+def test_trusted_tree_counts_more_than_a_hint():
+    lock = locked(package("a", PURE), hints={wheel(PURE).sha256: OTHER_NAR})
+    leaf = planned(lock, trusted={wheel(PURE).sha256: NAR}).leaves[0]
+    assert (leaf.nar, leaf.hint) == (NAR, None)
+
+
+def test_false_hint_is_an_error_that_names_the_package():
+    leaf = planned(locked(package("a", PURE), hints={wheel(PURE).sha256: NAR})).leaves[0]
+    leaf.check_hint(NAR)
+    with pytest.raises(HashMismatchError) as caught:
+        leaf.check_hint(OTHER_NAR)
+    assert (caught.value.package, caught.value.expected, caught.value.actual) == ("a", NAR, OTHER_NAR)
+
+
+def test_host_interpreter_is_known_by_its_tree():
+    python = LockedInterpreter("3.11.7", "host", trees={"x86_64-linux": NAR})
+    leaf = planned(locked(python=python)).interpreter
+    assert leaf.kind == "host"
+    assert leaf.path == fixed_output_path("python-3.11.7-host", nar_digest(NAR))
+
+
+def test_host_interpreter_of_another_machine_has_no_path():
+    python = LockedInterpreter("3.11.7", "host", trees={"aarch64-darwin": NAR})
+    assert planned(locked(python=python)).interpreter.path is None
+
+
+def test_store_directory_is_part_of_the_paths():
+    lock = locked(package("a", PURE))
+    trusted = {wheel(PURE).sha256: NAR}
+    here = planned(lock, trusted=trusted)
+    there = planned(lock, trusted=trusted, store_dir="/other/store")
+    assert here.leaves[0].path != there.leaves[0].path
+
+
+def test_strictness_and_collisions_come_from_the_spec():
+    spec = Spec(strict=True, collisions={"cv2": "opencv-python"})
+    result = planned(locked(), spec=spec)
+    assert (result.strict, result.collisions) == (True, {"cv2": "opencv-python"})
+
+
+def test_local_version_makes_a_legal_store_name():
+    lock = locked(package("torch", "torch-2.1.0+cu121-py3-none-any.whl", version="2.1.0+cu121"))
+    assert planned(lock).leaves[0].store_name == "torch-2.1.0+cu121"
+
+
+def test_plan_is_the_same_whatever_the_order_of_the_lock():
+    packages = (package("a", PURE), package("b", LINUX, MAC), package("c", PURE))
+    lock = locked(*packages)
+    assert planned(lock) == planned(replace(lock, packages=packages[::-1]))

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import uv
+
 from nixlib.errors import NixError
 from nixlib.host_python import find_hosts
 from nixlib.lock import LockedPackage
@@ -35,6 +36,7 @@ from nixlib.settings import Settings
 
 HERE = Path(__file__).parent
 KERNEL = ("ipykernel",)
+BEGIN, END = "<!-- pins.py writes from here -->", "<!-- to here -->"
 INSTALL_SECONDS = 300.0
 USE_SECONDS = 180.0
 
@@ -50,6 +52,7 @@ class Pin:
 
     @property
     def title(self) -> str:
+        """How results name it."""
         return f"{' '.join(self.requirements)} on {self.python}"
 
 
@@ -77,7 +80,9 @@ def read_pins(path: Path) -> list[Pin]:
 def call(*command: str, seconds: float, cwd: Path) -> tuple[bool, str]:
     """Run to the end; whether it went well, and the last line that says why not."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, cwd=cwd, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, cwd=cwd, check=False
+        )
     except subprocess.TimeoutExpired:
         return False, f"not done after {seconds:.0f} s"
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
@@ -95,7 +100,18 @@ def use(pin: Pin, install: Iterable[str], executable: str, folder: Path) -> tupl
     """Install into a fresh venv with these arguments, then run the pin's own lines there."""
     binary, python = uv.find_uv_bin(), str(folder / "venv/bin/python")
     steps = (
-        ((binary, "venv", "--quiet", "--no-project", "--python", executable, str(folder / "venv")), 60.0),
+        (
+            (
+                binary,
+                "venv",
+                "--quiet",
+                "--no-project",
+                "--python",
+                executable,
+                str(folder / "venv"),
+            ),
+            60.0,
+        ),
         ((binary, "pip", "install", "--quiet", "--python", python, *install), INSTALL_SECONDS),
         ((python, "-I", "-W", "ignore", "-c", pin.use), USE_SECONDS),
     )
@@ -124,7 +140,9 @@ def ours(pin: Pin, days: int, settings: Settings, done: dict[str, Result]) -> Re
     """What nixlib locks for the line; an environment that was tried before is not tried again."""
     version, executable = installed()[pin.python]
     rule, begun = f"ours-{days}", time.monotonic()
-    request = Request(pin.requirements, version, (current_system(),), kernel=KERNEL, notebook="pins.ipynb")
+    request = Request(
+        pin.requirements, version, (current_system(),), kernel=KERNEL, notebook="pins.ipynb"
+    )
     try:
         found = resolve_pypi(request, settings=settings)
     except NixError as error:
@@ -132,7 +150,9 @@ def ours(pin: Pin, days: int, settings: Settings, done: dict[str, Result]) -> Re
     seconds = round(time.monotonic() - begun, 2)
     versions = {package.name: package.version for package in found.packages}
     held = tuple(package.held for package in found.packages if package.held)
-    digest = hashlib.sha256(json.dumps([pin.python, pin.use, versions], sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([pin.python, pin.use, versions], sort_keys=True).encode()
+    ).hexdigest()
     if digest in done:
         works, why = done[digest].works, done[digest].why
     else:
@@ -162,13 +182,18 @@ def run(arguments: argparse.Namespace) -> None:
         rule, pin = item
         if rule == "plain":
             return plain(pin)
-        settings = Settings(arguments.cache / "cache", arguments.cache / "state", grace_days=int(rule))
+        settings = Settings(
+            arguments.cache / "cache", arguments.cache / "state", grace_days=int(rule)
+        )
         return ours(pin, int(rule), settings, done)
 
     with ThreadPoolExecutor(arguments.jobs) as threads, arguments.results.open("a") as file:
         for result in threads.map(one, work):
             done.setdefault(result.use, result)
-            print(f"{'ok  ' if result.works else 'FAIL'} {result.rule:9} {result.pin}  {result.why[:150]}", flush=True)
+            print(
+                f"{'ok  ' if result.works else 'FAIL'} {result.rule:9} {result.pin}  {result.why[:150]}",
+                flush=True,
+            )
             file.write(json.dumps(asdict(result), sort_keys=True) + "\n")
             file.flush()
 
@@ -176,22 +201,75 @@ def run(arguments: argparse.Namespace) -> None:
 def read_results(path: Path) -> list[Result]:
     """The last result of each pin and rule."""
     lines = path.read_text().splitlines() if path.exists() else []
-    found = [Result(**{**json.loads(line), "held": tuple(json.loads(line)["held"])}) for line in lines]
+    found = [
+        Result(**{**json.loads(line), "held": tuple(json.loads(line)["held"])}) for line in lines
+    ]
     return list({(result.pin, result.rule): result for result in found}.values())
 
 
+def write(arguments: argparse.Namespace) -> None:
+    """Put the figures between the marks of a page that people have written."""
+    pins, results = read_pins(arguments.pins), read_results(arguments.results)
+    page = arguments.page.read_text()
+    head, _, rest = page.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    arguments.page.write_text(
+        f"{head}{BEGIN}\n\n{tables(pins, results, arguments.rule)}\n{END}{tail}"
+    )
+
+
+def tables(pins: list[Pin], results: list[Result], rule: str) -> str:
+    """The summary, the comparison of graces, and one line for each pin."""
+    found = {(result.pin, result.rule): result for result in results}
+    rules = sorted({result.rule for result in results if result.rule.startswith("ours-")}, key=len)
+    summary = [
+        f"| {name} | {count(pins, found, name)} of {len(pins)} |" for name in ("plain", *rules)
+    ]
+    lines = ["| resolved by | pins that work |", "|---|---|", *summary, ""]
+    lines += ["| field | Python | line | nixenv | plain uv |", "|---|---|---|---|---|"]
+    for pin in sorted(pins, key=lambda pin: (pin.field, pin.requirements, pin.python)):
+        ours, plain = found.get((pin.title, rule)), found.get((pin.title, "plain"))
+        line = f"`{' '.join(pin.requirements)}`"
+        lines.append(
+            f"| {pin.field} | {pin.python} | {line} | {verdict(ours)} | {verdict(plain)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def count(pins: list[Pin], found: dict[tuple[str, str], Result], rule: str) -> int:
+    return sum(
+        (result := found.get((pin.title, rule))) is not None and result.works for pin in pins
+    )
+
+
+def verdict(result: Result | None) -> str:
+    """Works, or the reason why not, in a cell of a table."""
+    if result is None:
+        return "not run"
+    why = result.why.replace("|", "\\|").replace("`", "'")
+    return "works" if result.works else f"`{why[:100]}{'…' if len(why) > 100 else ''}`"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pins", type=Path, default=HERE / "pins.json")
     parser.add_argument("--results", type=Path, default=Path("pins-results.jsonl"))
     verbs = parser.add_subparsers(required=True)
     verb = verbs.add_parser("run")
-    verb.add_argument("--grace", type=int, nargs="*", default=[180], help="days; several are compared")
+    verb.add_argument(
+        "--grace", type=int, nargs="*", default=[180], help="days; several are compared"
+    )
     verb.add_argument("--plain", action="store_true", help="plain uv, too")
     verb.add_argument("--only", default="", help="pins with this text in their title")
     verb.add_argument("--jobs", type=int, default=1)
     verb.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "nixenv-pins")
     verb.set_defaults(verb=run)
+    verb = verbs.add_parser("write")
+    verb.add_argument("page", type=Path)
+    verb.add_argument("--rule", default="ours-180", help="the rule that the long table is about")
+    verb.set_defaults(verb=write)
     arguments: Any = parser.parse_args()
     arguments.verb(arguments)
 

@@ -364,8 +364,10 @@ def _unused(top: Path, kept: Collection[str], limit: float) -> Iterator[Path]:
             else:
                 yield place
             continue
-        modules = (place / name for name in files if name.endswith(".pyc"))
-        yield from (path for path in modules if path.lstat().st_mtime <= limit)
+        for path in map(place.joinpath, files):
+            is_old = path.suffix == ".pyc" and path.lstat().st_mtime <= limit
+            if is_old or (path.is_symlink() and not path.exists()):
+                yield path
     for package in (top / "objects").glob("*/*"):
         if package.is_dir() and (package.parent.name, package.name) not in used:
             yield package

@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nixlib.builtin import builtin_source
+from nixlib.distinfo import normalised
 from nixlib.errors import CollisionError
 from nixlib.merge import Clash, Merger, Mount, Offer
 from nixlib.package import Listing, Package
@@ -76,15 +77,18 @@ def compose(
     Args:
         packages: In any order.
         interpreter: The Python that runs them.
-        collisions: Top-level name, or a path below it, to the normalised name of the package that wins
+        collisions: Top-level name, or a path below it, to the name of the package that wins
             wherever two provide different files there; scripts are keyed as `bin/<name>`.
 
     Raises:
         CollisionError: Two packages provide the same path with different bytes.
     """
     ordered = sorted(packages, key=lambda package: (package.name, package.version, package.path))
-    merger = Merger(collisions or {})
+    settled = {path: normalised(name) for path, name in (collisions or {}).items()}
+    merger = Merger(settled)
     commands, unusable = _commands(ordered)
+    absent = set(settled.values()) - {package.name for package in ordered}
+    unknown = [f"`collisions` names `{name}`, which is not in this environment" for name in absent]
     tree = merger.directory(_layout(ordered, interpreter, commands), ())
     if merger.clashes:
         raise _collision_error(merger.clashes)
@@ -94,7 +98,7 @@ def compose(
         name=f"python-{interpreter.version}-environment",
         tree=tree,
         references=tuple(sorted(paths[name] for name in _linked(tree))),
-        warnings=tuple(sorted({*merger.warnings, *unusable})),
+        warnings=tuple(sorted({*merger.warnings, *unusable, *unknown})),
     )
 
 
@@ -175,7 +179,8 @@ def _site_files(*, has_pip: bool) -> dict[str, Node]:
 
 # Digits sort first, so no other `.pth` file's imports come before it. See `builtin/_nixenv_site.py`.
 _SITE_HOOK = Regular.of(
-    b"import sys; sys.dont_write_bytecode = True; import _nixenv_site; _nixenv_site.settle()\n"
+    b"import sys; sys.dont_write_bytecode |= sys.pycache_prefix is None; "
+    b"import _nixenv_site; _nixenv_site.settle()\n"
 )
 
 

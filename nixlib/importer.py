@@ -17,6 +17,7 @@ from mmap import mmap
 from pathlib import Path
 
 from nixlib.cancel import Cancel
+from nixlib.distinfo import same_version
 from nixlib.errors import WheelError
 from nixlib.fetch import SPOOL_SIZE, fetch, sri
 from nixlib.filelock import try_lock, wait_lock
@@ -288,10 +289,12 @@ class Importer:
 
 
 def _check_identity(leaf: Leaf, facts: Facts) -> None:
-    if facts.name != leaf.name:
-        raise WheelError(
-            f"the wheel that the lock names for `{leaf.name}` is one of `{facts.name}`",
-            hint="`%nixenv lock` in the notebook makes a new lock",
-            wheel=leaf.artifact.filename if leaf.artifact else "",
-            member="",
-        )
+    if facts.name == leaf.name and same_version(facts.version, leaf.version):
+        return
+    raise WheelError(
+        f"the wheel that the lock names for `{leaf.name}` {leaf.version} is another one",
+        details=(f"it is `{facts.name}` {facts.version}",),
+        hint="`%nixenv lock` in the notebook makes a new lock",
+        wheel=leaf.artifact.filename if leaf.artifact else "",
+        member="",
+    )

@@ -10,12 +10,12 @@ import json
 import os
 import secrets
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 _FORGET_SECONDS = 600.0
 
@@ -50,16 +50,6 @@ class Outages:
         now = self._clock()
         kept = {key: until for key, until in self._read().items() if until > now}
         self._write({**kept, name: now + self._forget})
-
-    @contextmanager
-    def watch(self, name: str, seconds: float) -> Iterator[None]:
-        """Note `name` if the block takes longer than `seconds` and fails or finds nothing better."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            if time.monotonic() - start > seconds:
-                self.note(name)
 
     def _read(self) -> dict[str, float]:
         try:

@@ -204,12 +204,11 @@ class _Run:
         )
         self.cancel.check()
         info = self.store.add_tree(composition.name, composition.tree, composition.references)
+        # Imports end in any order; what the user reads should not depend on it.
+        of_wheels = sorted(warning for found in valid.values() for warning in found.warnings)
         return Realised(
             path=info.path,
-            warnings=(
-                *(w for found in valid.values() for w in found.warnings),
-                *composition.warnings,
-            ),
+            warnings=(*of_wheels, *composition.warnings),
             hints={
                 leaf.artifact.sha256: found.nar for leaf, found in valid.items() if leaf.artifact
             },

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -203,19 +204,20 @@ class DaemonStore:
         if not missing or self._outages.is_down(key):
             return frozenset()
         self.add_temp_root(missing)
-        with self._outages.watch(key, _SLOW_SECONDS):
-            found = self._substitute(missing)
-        return self.query_valid_paths(found)
+        return self.query_valid_paths(self._substitute(missing, key))
 
-    def _substitute(self, missing: frozenset[StorePath]) -> frozenset[StorePath]:
+    def _substitute(self, missing: frozenset[StorePath], key: str) -> frozenset[StorePath]:
         # A connection of its own, for the options stay with it.
         connection = self._open()
         try:
             overrides = {"connect-timeout": str(_CONNECT_SECONDS)}
             connection.set_options(jobs=_SUBSTITUTE_JOBS, overrides=overrides)
+            start = time.monotonic()
             found = connection.query_substitutable(missing) & missing
             if found:
                 connection.build_paths(found)
+            elif time.monotonic() - start > _SLOW_SECONDS:
+                self._outages.note(key)
         except DaemonUnavailableError:
             raise
         except StoreError:

@@ -102,7 +102,7 @@ def naming(document: Document) -> Iterator[None]:
     try:
         yield
     except NixError as error:
-        if error.fields.get("notebook") and document.name in error.summary:
+        if error.fields.get("notebook") == str(document.path) and document.name in error.summary:
             raise
         raise named(error, document) from error
 

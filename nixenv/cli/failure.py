@@ -67,12 +67,27 @@ def failure_of(error: engine.NixError | OSError) -> Failure:
         return _disk_failure(error)
     return Failure(
         type=type(error).__name__,
-        message=error.summary,
-        details=error.details,
-        hint=error.hint,
+        message=printable(error.summary),
+        details=tuple(printable(line) for detail in error.details for line in detail.splitlines()),
+        hint=printable(error.hint),
         notebook=str(error.fields.get("notebook") or ""),
         key=str(error.fields.get("key") or ""),
         exit_code=next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), _USER_CODE),
+    )
+
+
+def printable(line: str) -> str:
+    """`line` with what a terminal would obey instead of show written as escapes.
+
+    Messages quote notebooks, which come from anywhere.
+
+    Examples:
+        >>> printable("pan\\x1b[31mdas ✓")
+        'pan\\\\x1b[31mdas ✓'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in line
     )
 
 

@@ -86,7 +86,10 @@ def _add_environment_verbs(verbs: _Verbs) -> None:
     _notebook(verb)
     verb.add_argument("--output", metavar="OUT", help="where the notebook with its outputs goes")
     verb.add_argument(
-        "--timeout", type=_positive, metavar="SECONDS", help="most that one cell may take (no limit)"
+        "--timeout",
+        type=_positive,
+        metavar="SECONDS",
+        help="most that one cell may take (no limit)",
     )
     verb.add_argument("--allow-errors", action="store_true", help="go on after a failing cell")
 

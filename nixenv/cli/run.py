@@ -150,7 +150,8 @@ def _text(result: dict[str, Any], notebook: Any) -> str:
     failure = result["failed"]
     where = f" → `{result['output']}`" if result["output"] else ""
     if failure is None:
-        shown = _last_shown(notebook)
+        # What is in a file need not be on the screen too.
+        shown = "" if where else _last_shown(notebook)
         headline = f"ran {result['cells']} cells of `{Path(result['notebook']).name}` in {result['seconds']:.1f} s{where}"
         return f"{shown}\n{headline}" if shown else headline
     lines = failure["source"].splitlines() or [""]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from dataclasses import dataclass
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Iterable, Mapping, Sequence
 
 METADATA_SUFFIX = ".dist-info"
+STARTUP_IMPORT = re.compile(r"""(?:\bimport\s+|__import__\(\s*['"])(_\w+)""")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def obstacles(
     stand = []
     for difference in changed:
         files = _files(os.path.join(site_packages, difference.before.folder))
-        names = [name for name, file in loaded.items() if file in files]
+        hooks = _hooks(site_packages, files)
+        names = [name for name, file in loaded.items() if file in files and name not in hooks]
         if names:
             stand.append(Obstacle(min(names, key=lambda name: (name.count("."), name)), difference))
     return stand
@@ -135,6 +138,23 @@ def _file_of(module: object) -> str:
     except AttributeError:
         return ""
     return file if isinstance(file, str) else ""
+
+
+def _hooks(site_packages: str, files: Iterable[str]) -> set[str]:
+    """Private modules that a distribution's own `.pth` files load when Python starts.
+
+    `_distutils_hack` is in every process whose environment has setuptools, whether or not anybody uses
+    it: such a shim looks its package up when it is needed, and must not forbid every change of it.
+    """
+    found: set[str] = set()
+    for file in files:
+        if file.endswith(".pth") and "/" not in file:
+            try:
+                with open(os.path.join(site_packages, file), encoding="utf-8") as stream:
+                    found.update(STARTUP_IMPORT.findall(stream.read()))
+            except (OSError, UnicodeDecodeError):
+                continue
+    return found
 
 
 def _files(metadata_folder: str) -> set[str]:

@@ -8,13 +8,11 @@ module, imported by a `.pth` file when any Python of this environment starts, lo
 there: two calls of `stat`. It must be this user's own and nobody else's to write.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 
 
-def bytecode_folder() -> str | None:
+def bytecode_folder() -> "str | None":
     """The folder for `sys.pycache_prefix`, or None where there is none for this environment."""
     cache = os.environ.get("NIXENV_CACHE_DIR", "")
     if not cache:
@@ -35,7 +33,7 @@ def bytecode_folder() -> str | None:
 def settle() -> None:
     """Decide where bytecode goes. Repeatable: `site` reads a virtual environment's `.pth` files twice.
 
-    The `.pth` file forbids to write bytecode first, so that this very module's is not written.
+    The `.pth` file forbids to write bytecode first, so that this very module's is not written beside it.
     """
     sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)
     if sys.pycache_prefix is None:

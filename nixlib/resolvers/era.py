@@ -67,6 +67,10 @@ class World(Protocol):
         """What that version needs on this system; None when its metadata cannot be had."""
         ...
 
+    def offers(self, name: str, version: str) -> Sequence[Requirement]:
+        """What that version makes use of where somebody else has installed it (its extras)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Era:
@@ -293,6 +297,9 @@ def _wants(walk: _Walk, name: str, era: Era) -> list[tuple[str, Era, bool]]:
         pairs = [(target, False) for target in question.graph.edges.get(name, ())]
     else:
         pairs = [(_normal(need.name), bounded_above(need)) for need in needs]
+    # `networkx==2.5` beside `numpy`: it does not need numpy, but calls what numpy 2 has removed.
+    offers = [(_normal(item.name), item) for item in walk.world.offers(name, walk.versions[name])]
+    pairs += [(target, bounded_above(item)) for target, item in offers if target in walk.versions]
     never = TIMELESS | question.kernel | question.capped
     return [(target, era, capped) for target, capped in pairs if target not in never]
 

@@ -18,7 +18,7 @@ from nixlib.resolvers.graph import Graph, reached
 from nixlib.resolvers.session import Session
 from nixlib.resolvers.uv import Problem, Refusal, Solution
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "choose", "question_for"]
 
 _ROUNDS = 4
 _LOOSENINGS = 8
@@ -79,7 +79,7 @@ def choose(session: Session, problem: Problem) -> Choice | Refusal:
     if isinstance(answer, Refusal):
         return answer
     versions = _versions(fresh.graph) if isinstance(fresh, Solution) else None
-    assumed = _assumed(_question(session, answer.graph, versions), problem.python)
+    assumed = _assumed(question_for(session, answer.graph, versions), problem.python)
     graph, holds, notes = _hold(session, _with(bare, assumed), answer.graph, versions)
     if notes and assumed:  # an index without setuptools, or a package that wants another one
         assumed = ()
@@ -111,7 +111,7 @@ def _hold(
     holds: dict[str, Hold] = {}
     for _ in range(_ROUNDS):
         registry = session.registry(problem.system).asked_for(graph.extras)
-        found = find_holds(_question(session, graph, fresh), registry)
+        found = find_holds(question_for(session, graph, fresh), registry)
         new = {name: hold for name, hold in found.items() if _tighter(hold, holds.get(name))}
         complete = problem.requirements[-1] != _SETUPTOOLS or "setuptools" in graph.nodes
         if complete and not any(_binds(hold, graph) for hold in new.values()):
@@ -146,7 +146,8 @@ def _final(
     return replace(choice, graph=graph, constraints=constraints, held=held)
 
 
-def _question(session: Session, graph: Graph, fresh: Mapping[str, str] | None) -> Question:
+def question_for(session: Session, graph: Graph, fresh: Mapping[str, str] | None) -> Question:
+    """What the rule for old pins is asked about a resolution of this session."""
     named = {item.name for item in session.wanted}
     tree = reached(graph, (_name(line) for line in session.request.kernel)) - named
     return Question(

@@ -1,4 +1,4 @@
-"""What a wheel's own metadata asks for, read from the `.metadata` file beside it (PEP 658).
+"""What a wheel's own metadata asks for: the `.metadata` file beside it (PEP 658), or METADATA inside.
 
 Parsing is lenient on purpose: metadata of ten years ago says `pytz (>=2011k)`, which no standard knows any
 more. A line that cannot be read is kept by its name alone, and the caller is told.
@@ -6,9 +6,13 @@ more. A line that cannot be read is kept by its name alone, and the caller is to
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -16,6 +20,13 @@ from nixlib.resolvers.cache import FactCache
 from nixlib.resolvers.web import Web
 
 __all__ = ["Metadata", "MetadataSource", "parse_metadata"]
+
+
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_BLOCK = 1 << 15  # bytes; the directory and METADATA of most wheels fit into two such pieces
+_DEVELOPERS = frozenset(
+    {"ci", "dev", "develop", "development", "doc", "docs", "lint", "test", "testing", "tests"}
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,12 @@ class Metadata:
             for item in self.requires
             if item.marker is None or any(item.marker.evaluate(case) for case in cases)
         ]
+
+    def optional(self, environment: Mapping[str, str]) -> list[Requirement]:
+        """The dependencies that its extras name, but for those that only its developers want."""
+        extras = [extra for extra in self.extras if extra.lower() not in _DEVELOPERS]
+        always = {str(item) for item in self.active(environment)}
+        return [item for item in self.active(environment, extras) if str(item) not in always]
 
 
 def parse_metadata(text: str) -> Metadata:
@@ -101,7 +118,7 @@ class MetadataSource:
         self._web.each(lambda pair: self.get(*pair), sorted(set(wheels)))
 
     def get(self, sha256: str, url: str) -> Metadata | None:
-        """The metadata of one wheel; None where the index does not serve it.
+        """The metadata of one wheel; None where it cannot be had.
 
         Raises:
             NetworkError: The index did not answer.
@@ -116,9 +133,61 @@ class MetadataSource:
         if kept is None:
             base, _, query = url.partition("?")
             answer = self._web.get(f"{base}.metadata" + (f"?{query}" if query else ""))
-            if answer is None:
+            kept = answer.content if answer is not None else metadata_inside(self._web, url)
+            if kept is None:
                 return None
-            kept = answer.content
             if sha256:
                 self._cache.put_body(f"metadata {sha256}", kept)
         return kept.decode("utf-8", errors="replace")
+
+
+def metadata_inside(web: Web, url: str) -> bytes | None:
+    """METADATA out of a wheel at `url`, of which only the end and that one member are fetched.
+
+    For indexes that serve no `.metadata` beside a wheel, as uv and pip do it. None when the file is not
+    there, or no wheel.
+
+    Raises:
+        NetworkError: The index did not answer.
+    """
+    try:
+        with zipfile.ZipFile(io.BufferedReader(_Remote(web, url), _BLOCK)) as archive:
+            names = [name for name in archive.namelist() if _METADATA.fullmatch(name)]
+            return archive.read(names[0]) if names else None
+    except (zipfile.BadZipFile, FileNotFoundError, NotImplementedError, RuntimeError, zlib.error):
+        return None
+
+
+class _Remote(io.RawIOBase):
+    """A file behind a URL, read in pieces by HTTP ranges."""
+
+    def __init__(self, web: Web, url: str) -> None:
+        self._web = web
+        self._url = url
+        self._size = web.size(url)
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = max(0, start + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        last = min(self._size, self._place + len(buffer))
+        if last <= self._place:
+            return 0
+        found = self._web.part(self._url, self._place, last)
+        if found is None:
+            raise FileNotFoundError(self._url)
+        buffer[: len(found)] = found
+        self._place += len(found)
+        return len(found)

@@ -59,7 +59,7 @@ class Registry:
     def asked_for(self, extras: Mapping[str, frozenset[str]]) -> Registry:
         """The same registry, with what it has read, seen by a resolution that wants these extras."""
         view = copy.copy(self)
-        view._extras = extras
+        view._extras = extras  # noqa: SLF001 (a copy of ourselves)
         return view
 
     def expect(self, names: Iterable[str], wanters: Iterable[tuple[str, str]]) -> None:
@@ -83,6 +83,11 @@ class Registry:
         return (
             None if found is None else found.active(self._environment, self._extras.get(name, ()))
         )
+
+    def offers(self, name: str, version: str) -> Sequence[Requirement]:
+        """What that version makes use of where it is installed: the dependencies of its extras."""
+        found = self.metadata(name, version)
+        return [] if found is None else found.optional(self._environment)
 
     def metadata(self, name: str, version: str) -> Metadata | None:
         """The metadata of the wheel that would be installed; None when it cannot be had."""

@@ -66,6 +66,20 @@ class Web:
             raise NetworkError(f"`{public_url(url)}` is not there any more", url=public_url(url))
         return len(body.content)
 
+    def part(self, url: str, first: int, last: int) -> bytes | None:
+        """Bytes `first` to `last` (not included) of what is at `url`; None when it is not there.
+
+        Raises:
+            NetworkError: No answer.
+        """
+        answer = self._ask(
+            "GET", url, {"Range": f"bytes={first}-{last - 1}", "Accept-Encoding": "identity"}
+        )
+        if answer is None:
+            return None
+        whole = answer.status_code != HTTPStatus.PARTIAL_CONTENT  # the server knows no ranges
+        return answer.content[first:last] if whole else answer.content
+
     def each(self, work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> list[_Answer]:
         """`work` on every item, `AT_ONCE` at a time, answers in the items' order.
 

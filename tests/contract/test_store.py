@@ -275,6 +275,16 @@ def test_temporary_roots_outlive_a_failure(case: Case) -> None:
         assert store.query_valid_paths([package.path, env.path]) == {package.path, env.path}
 
 
+def test_temporary_roots_outlive_a_stream_that_breaks(case: Case) -> None:
+    # Here the connection is lost, and another must have taken its roots over before it was closed.
+    with case.open() as store:
+        package, env = add_pair(store)
+        with pytest.raises(NarError):
+            store.add_tree("bad", Regular(2, lambda: [b"1"]))
+        case.collect()
+        assert store.query_valid_paths([package.path, env.path]) == {package.path, env.path}
+
+
 def test_substituting_what_nobody_has_gives_nothing(store: Store) -> None:
     package, _ = add_pair(store)
     assert store.substitute([package.path]) == frozenset()

@@ -347,16 +347,19 @@ def test_lock_whose_hash_does_not_match_is_refused(engine_home, notebook, good):
 
 
 @pytest.mark.parametrize("damage", ["altered", "truncated"])
-def test_download_that_is_not_what_was_locked_is_refused(engine_home, notebook, good, damage):
+def test_download_that_is_not_what_was_locked_is_refused(
+    engine_home, notebook, good, damage, tmp_path
+):
     (file,) = good.files
     data = bytes([file.data[0] ^ 1]) + file.data[1:] if damage == "altered" else file.data[:100]
     good.files = (replace(file, data=data),)
+    own = elsewhere(tmp_path)
     with untouched(notebook):
-        told = engine(engine_home, "build", notebook)
+        told = engine(engine_home, "build", notebook, **own)
         assert_refused(told, NETWORK, notebook=notebook, words=["nixtest"])
     # Nothing of it is kept: with the true file, the same notebook builds.
     good.files = (file,)
-    assert engine(engine_home, "build", notebook)[0] == 0
+    assert engine(engine_home, "build", notebook, **own)[0] == 0
 
 
 def test_hint_that_pairs_a_genuine_hash_with_another_tree_is_refused(
@@ -459,10 +462,10 @@ def test_registry_that_is_down_does_not_matter_when_the_environment_is_there(eng
 
 
 def in_namespace(script):
+    """A command prefix: `script` with mounts of its own, then the command."""
     return [
         "unshare",
-        "--user",
-        "--map-root-user",
+        *(() if os.geteuid() == 0 else ("--user", "--map-root-user")),
         "--mount",
         "sh",
         "-euc",
@@ -520,18 +523,41 @@ def test_nix_that_is_missing_is_said(engine_home, notebook, tmp_path):
 def test_nix_that_dies_in_mid_stream_is_said_and_the_next_start_succeeds(
     engine_home, notebook, tmp_path
 ):
-    dying = tmp_path / "bin"
-    dying.mkdir()
     real = shutil.which("nix-daemon", path=engine_home.process_env["PATH"])
-    script = dying / "nix-daemon"
-    # Everything up to three megabytes reaches Nix, which then sees the end of its input and goes.
-    script.write_text(f'#!/bin/sh\nhead -c 3000000 | "{real}" "$@"\n')
-    script.chmod(0o755)
-    path = f"{dying}:{engine_home.process_env['PATH']}"
+    wrapper = tmp_path / "bin" / "nix-daemon"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\necho $$ >> "{tmp_path}/pids"\nexec "{real}" "$@"\n')
+    wrapper.chmod(0o755)
     store = tmp_path / "s"
+    path = f"{wrapper.parent}:{engine_home.process_env['PATH']}"
     with untouched(notebook):
-        told = engine(engine_home, "build", notebook, "--store", store, PATH=path)
-        assert_refused(told, NIX, notebook=notebook)
+        with subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "nixenv",
+                "build",
+                notebook,
+                "--json",
+                "--events",
+                "--store",
+                store,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**engine_home.process_env, "PATH": path},
+        ) as process:
+            for line in process.stderr:
+                if json.loads(line).get("phase") == "import":
+                    break
+            for pid in (tmp_path / "pids").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+            out, shown = process.communicate(timeout=60)
+        assert "Traceback" not in shown
+        error = json.loads(out)["error"]
+        assert (process.returncode, error["notebook"]) == (NIX, str(notebook)), error
+        assert notebook.name in error["message"].splitlines()[0]
         assert engine(engine_home, "build", notebook, "--store", store)[0] == 0
     assert_store_valid(engine_home, store)
 

@@ -73,6 +73,16 @@ def test_user_without_rights_makes_and_runs_an_environment(
 
 
 @needs_root
+def test_user_without_rights_or_daemon_gets_a_store_of_their_own(
+    open_dir: Path,  # noqa: F811
+    unprivileged: Unprivileged,  # noqa: F811
+) -> None:
+    # No daemon has ever run here, and the machine's store is not theirs to write.
+    found = json.loads(unprivileged.run(WORK, NIX_STATE_DIR=str(open_dir / "var" / "nix")))
+    check(unprivileged, unprivileged.home / ".local/share/nix/root", found, {})
+
+
+@needs_root
 @pytest.mark.network
 def test_user_without_rights_makes_and_runs_an_environment_with_the_newest_nix(
     unprivileged: Unprivileged,  # noqa: F811

@@ -58,7 +58,9 @@ def filename(name: str) -> str:
 
 def wheels(count: int, size: int = 2000) -> dict[str, bytes]:
     return {
-        f"pkg{n}": make_wheel(f"pkg{n}", "1.0", {f"pkg{n}/{m}.py": f"{n}{m}" * size for m in range(9)})
+        f"pkg{n}": make_wheel(
+            f"pkg{n}", "1.0", {f"pkg{n}/{m}.py": f"{n}{m}" * size for m in range(9)}
+        )
         for n in range(count)
     }
 
@@ -90,7 +92,9 @@ class World:
         return Lock(
             spec="0" * 64,
             interpreter=LockedInterpreter("3.11.7", "host", trees=trees),
-            packages=tuple(LockedPackage(name, "1.0", (self.artifact(name),)) for name in self.wheels),
+            packages=tuple(
+                LockedPackage(name, "1.0", (self.artifact(name),)) for name in self.wheels
+            ),
             systems=(current_system(),),
             hints=self.hints,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -408,3 +409,32 @@ def children(parent: int, word: str) -> frozenset[int]:
         if ancestor == parent and word in command:
             found.add(int(place.name))
     return frozenset(found)
+
+
+def test_verb_in_the_fallback_can_be_interrupted(server, engine_home, folder):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        path = engine_home.notebook(
+            server.root / folder / "a.ipynb", requirements=["six"], indexes=[index]
+        )
+        before = path.read_bytes()
+        session = server.open_notebook(f"{folder}/a.ipynb")
+        with server.channel(session) as channel:
+            number = channel.send("execute_request", cell("%nixenv lock"))
+            engines = _wait(lambda: _engines_of(server))
+            silent.settimeout(60)
+            silent.accept()[0].close()
+            server.request("POST", f"api/kernels/{session['kernel']['id']}/interrupt")
+            reply = channel.collect(number, timeout=30)
+            after = channel.run("1")
+
+    assert reply.error["ename"] == "Interrupted"
+    assert after.error["ename"] == "LockStaleError"
+    assert path.read_bytes() == before
+    assert _wait(lambda: not any(Path(f"/proc/{engine}").exists() for engine in engines))
+
+
+def _engines_of(server) -> frozenset[int]:
+    """Engines that kernels of this server have started."""
+    kernels = children(server.process.pid, "nixenv.fallback")
+    return frozenset().union(*(children(kernel, "nixenv.cli") for kernel in kernels))

@@ -164,6 +164,16 @@ def test_top_level_module_is_settled_by_its_import_name():
     assert found[f"{SITE}/six.py"] == link(b, "site-packages/six.py")
 
 
+def test_winner_may_be_spelled_in_any_way_and_an_absent_one_is_told():
+    a = package_of("some-name", {"site-packages/six.py": "1"})
+    b = package_of("z", {"site-packages/six.py": "2"})
+    composition = environment(a, b, collisions={"six": "Some_Name", "cv2": "nobody"})
+    assert nodes(composition)[f"{SITE}/six.py"] == link(a, "site-packages/six.py")
+    assert composition.warnings == (
+        "`collisions` names `nobody`, which is not in this environment",
+    )
+
+
 def test_file_against_directory_is_a_collision_that_a_key_settles():
     a = package_of("a", {"site-packages/x": "not a directory"})
     b = package_of("b", {"site-packages/x/__init__.py": ""})

@@ -2,13 +2,18 @@
 
 import struct
 import sys
+from pathlib import Path
 
 import pytest
 
 from nixlib.elf import Elf, read_elf
 from nixlib.testing.wheels import make_elf
 
-FULL = {"run_path": "$ORIGIN/../x:/opt", "needed": ("libc.so.6", "liba.so"), "soname": "libdemo.so.1"}
+FULL = {
+    "run_path": "$ORIGIN/../x:/opt",
+    "needed": ("libc.so.6", "liba.so"),
+    "soname": "libdemo.so.1",
+}
 
 
 def test_dynamic_section_is_read():
@@ -32,8 +37,7 @@ def test_memoryview_is_as_good_as_bytes():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no ELF on this system")
 def test_own_interpreter_needs_the_c_library():
-    with open(sys.executable, "rb") as file:
-        elf = read_elf(file.read())
+    elf = read_elf(Path(sys.executable).read_bytes())
     assert elf is not None
     assert any(name.startswith("libc.") for name in elf.needed)
 
@@ -42,7 +46,9 @@ def test_32_bit_big_endian_is_read():
     texts = b"\0$ORIGIN/x\0"
     dynamic = 52 + 2 * 32
     start = dynamic + 4 * 8
-    table = b"".join(struct.pack(">II", *pair) for pair in [(29, 1), (5, start), (10, len(texts)), (0, 0)])
+    table = b"".join(
+        struct.pack(">II", *pair) for pair in [(29, 1), (5, start), (10, len(texts)), (0, 0)]
+    )
     size = start + len(texts)
     header = struct.pack(
         ">4sBBBB8xHHIIIIIHHHHHH", b"\x7fELF", 1, 2, 1, 0, 3, 20, 1, 0, 52, 0, 0, 52, 32, 2, 0, 0, 0

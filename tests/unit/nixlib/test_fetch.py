@@ -49,7 +49,9 @@ def test_empty_file_arrives(client):
 
 def test_large_file_lies_in_a_nameless_file(client, monkeypatch):
     monkeypatch.setattr(fetch_module, "SPOOL_SIZE", 1000)
-    with FileServer({PATH: DATA}, {PATH: [Trouble(cut_after=5000), Trouble(altered=True)]}) as server:
+    with FileServer(
+        {PATH: DATA}, {PATH: [Trouble(cut_after=5000), Trouble(altered=True)]}
+    ) as server:
         data = fetch(artifact(server.url(PATH)), client)
     assert isinstance(data, mmap)
     assert data[:] == DATA
@@ -80,9 +82,11 @@ def test_server_in_trouble_is_asked_again(client, status):
 
 
 def test_server_that_stays_in_trouble_is_named_with_every_attempt(client):
-    with FileServer({PATH: DATA}, {PATH: [Trouble(status=500)] * 9}) as server:
-        with pytest.raises(NetworkError) as caught:
-            fetch(artifact(server.url(PATH)), client)
+    with (
+        FileServer({PATH: DATA}, {PATH: [Trouble(status=500)] * 9}) as server,
+        pytest.raises(NetworkError) as caught,
+    ):
+        fetch(artifact(server.url(PATH)), client)
     assert caught.value.url == server.url(PATH)
     assert len(caught.value.details) == 5
     assert server.asked[PATH] == 4
@@ -90,9 +94,11 @@ def test_server_that_stays_in_trouble_is_named_with_every_attempt(client):
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 418])
 def test_refusal_is_final(client, status):
-    with FileServer({PATH: DATA}, {PATH: [Trouble(status=status)] * 9}) as server:
-        with pytest.raises(NetworkError) as caught:
-            fetch(artifact(server.url(PATH)), client)
+    with (
+        FileServer({PATH: DATA}, {PATH: [Trouble(status=status)] * 9}) as server,
+        pytest.raises(NetworkError) as caught,
+    ):
+        fetch(artifact(server.url(PATH)), client)
     assert caught.value.status == status
     assert server.asked[PATH] == 1
 
@@ -103,9 +109,11 @@ def test_altered_file_is_asked_for_once_more(client):
 
 
 def test_file_that_stays_altered_is_an_error_with_both_hashes(client):
-    with FileServer({PATH: DATA}, {PATH: [Trouble(altered=True)] * 9}) as server:
-        with pytest.raises(HashMismatchError) as caught:
-            fetch(artifact(server.url(PATH)), client)
+    with (
+        FileServer({PATH: DATA}, {PATH: [Trouble(altered=True)] * 9}) as server,
+        pytest.raises(HashMismatchError) as caught,
+    ):
+        fetch(artifact(server.url(PATH)), client)
     assert caught.value.url == server.url(PATH)
     assert caught.value.expected == sri(hashlib.sha256(DATA).digest())
     assert caught.value.actual == sri(hashlib.sha256(bytes(len(DATA))).digest())
@@ -126,15 +134,20 @@ def test_file_that_stays_short_is_an_error(client):
 
 
 def test_redirection_is_followed(client):
-    with FileServer({PATH: DATA}) as goal, FileServer({PATH: DATA}, {PATH: [Trouble(redirect=goal.url(PATH))]}) as server:
+    with (
+        FileServer({PATH: DATA}) as goal,
+        FileServer({PATH: DATA}, {PATH: [Trouble(redirect=goal.url(PATH))]}) as server,
+    ):
         assert fetch(artifact(server.url(PATH)), client) == DATA
     assert goal.asked[PATH] == 1
 
 
 def test_redirection_without_end_is_an_error(client):
-    with FileServer({PATH: DATA}, {PATH: [Trouble(redirect=f"/{PATH}")] * 99}) as server:
-        with pytest.raises(NetworkError) as caught:
-            fetch(artifact(server.url(PATH)), client)
+    with (
+        FileServer({PATH: DATA}, {PATH: [Trouble(redirect=f"/{PATH}")] * 99}) as server,
+        pytest.raises(NetworkError) as caught,
+    ):
+        fetch(artifact(server.url(PATH)), client)
     assert caught.value.url.endswith(PATH)
 
 
@@ -163,7 +176,10 @@ def test_server_that_is_down_is_an_error(client):
 
 
 def test_silent_server_is_an_error_after_the_timeout():
-    with FileServer({PATH: DATA}, {PATH: [Trouble(silent=2)] * 9}) as server, HttpClient(timeout=0.05) as client:
+    with (
+        FileServer({PATH: DATA}, {PATH: [Trouble(silent=2)] * 9}) as server,
+        HttpClient(timeout=0.05) as client,
+    ):
         started = time.monotonic()
         with pytest.raises(NetworkError):
             fetch(artifact(server.url(PATH)), client)
@@ -172,7 +188,10 @@ def test_silent_server_is_an_error_after_the_timeout():
 
 def test_closing_the_client_ends_a_transfer_at_once():
     cancel = Cancel()
-    with FileServer({PATH: DATA}, {PATH: [Trouble(silent=20)]}) as server, HttpClient(timeout=30) as client:
+    with (
+        FileServer({PATH: DATA}, {PATH: [Trouble(silent=20)]}) as server,
+        HttpClient(timeout=30) as client,
+    ):
 
         def stop() -> None:
             cancel.set()

@@ -61,7 +61,9 @@ def test_directory_is_for_its_user_alone(path):
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(4000)])
+@pytest.mark.parametrize(
+    "content", [b"not a database at all" * 100, b"SQLite format 3\0" + bytes(4000)]
+)
 def test_damaged_file_is_set_aside(path, content):
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -78,7 +80,7 @@ def test_file_with_damaged_pages_is_set_aside(path):
     with Ledger(path) as ledger:
         for number in range(500):
             ledger.put(f"{number:064x}", WHEEL_RECIPE, NAR)
-    with open(path, "r+b") as file:
+    with path.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 30_000)
     with Ledger(path) as ledger:

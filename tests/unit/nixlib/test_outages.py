@@ -49,16 +49,6 @@ def test_memory_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     assert not outages.is_down("cache")
 
 
-def test_only_slow_blocks_are_noted(tmp_path: Path) -> None:
-    outages = Outages(tmp_path / "f.json")
-    with outages.watch("fast", 60):
-        pass
-    with outages.watch("slow", -1):
-        pass
-    assert not outages.is_down("fast")
-    assert outages.is_down("slow")
-
-
 def test_default_memory_follows_xdg() -> None:
     assert default_outages({"XDG_CACHE_HOME": "/c"})._path == Path("/c/nixenv/outages.json")
     assert default_outages({"HOME": "/h"})._path == Path("/h/.cache/nixenv/outages.json")

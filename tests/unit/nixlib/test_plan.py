@@ -14,6 +14,7 @@ from nixlib.storepath import fixed_output_path
 NAR = f"sha256-{'A' * 43}="
 OTHER_NAR = f"sha256-{'B' * 42}A="
 SYSTEMS = ("aarch64-darwin", "x86_64-linux")
+SPEC = Spec()
 PYTHON = Artifact("https://x/python.tar.gz", "e" * 64, 1)
 
 
@@ -21,16 +22,20 @@ def wheel(filename: str) -> Artifact:
     return Artifact(f"https://x/{filename}", hashlib.sha256(filename.encode()).hexdigest(), 10)
 
 
-def package(name: str, *filenames: str, version: str = "1.0", systems: tuple[str, ...] = ()) -> LockedPackage:
+def package(
+    name: str, *filenames: str, version: str = "1.0", systems: tuple[str, ...] = ()
+) -> LockedPackage:
     return LockedPackage(name, version, tuple(map(wheel, filenames)), systems=systems)
 
 
-def locked(*packages: LockedPackage, python: LockedInterpreter | None = None, **more: object) -> Lock:
+def locked(
+    *packages: LockedPackage, python: LockedInterpreter | None = None, **more: object
+) -> Lock:
     default = LockedInterpreter("3.11.7", "standalone", {"x86_64-linux": PYTHON})
     return Lock("0" * 64, python or default, packages, SYSTEMS, **more)
 
 
-def planned(lock: Lock, *, system="x86_64-linux", glibc=(2, 28), trusted=None, spec=Spec(), **more):
+def planned(lock: Lock, *, system="x86_64-linux", glibc=(2, 28), trusted=None, spec=SPEC, **more):
     return plan(lock, spec, system=system, glibc=glibc, trusted=trusted or {}, **more)
 
 
@@ -55,8 +60,16 @@ OLDER_PYTHON = "a-1.0-cp310-cp310-manylinux_2_17_x86_64.whl"
         ((LINUX, NEWER, MAC, PURE), (2, 12), PURE),
         ((LINUX, NEWER, MAC, PURE), None, PURE),
         ((MUSL, OLDER_PYTHON, PURE), (2, 28), PURE),
-        (("a-1.0-2-py3-none-any.whl", "a-1.0-10-py3-none-any.whl", PURE), (2, 28), "a-1.0-10-py3-none-any.whl"),
-        (("a-1.0-cp38-abi3-manylinux1_x86_64.whl", PURE), (2, 28), "a-1.0-cp38-abi3-manylinux1_x86_64.whl"),
+        (
+            ("a-1.0-2-py3-none-any.whl", "a-1.0-10-py3-none-any.whl", PURE),
+            (2, 28),
+            "a-1.0-10-py3-none-any.whl",
+        ),
+        (
+            ("a-1.0-cp38-abi3-manylinux1_x86_64.whl", PURE),
+            (2, 28),
+            "a-1.0-cp38-abi3-manylinux1_x86_64.whl",
+        ),
         (("nonsense", "a.zip", PURE), (2, 28), PURE),
     ],
 )
@@ -124,7 +137,11 @@ def test_false_hint_is_an_error_that_names_the_package():
     leaf.check_hint(NAR)
     with pytest.raises(HashMismatchError) as caught:
         leaf.check_hint(OTHER_NAR)
-    assert (caught.value.package, caught.value.expected, caught.value.actual) == ("a", NAR, OTHER_NAR)
+    assert (caught.value.package, caught.value.expected, caught.value.actual) == (
+        "a",
+        NAR,
+        OTHER_NAR,
+    )
 
 
 def test_host_interpreter_is_known_by_its_tree():

@@ -149,6 +149,9 @@ LIES: dict[str, Callable[[Path, StorePath], None]] = {
     ),
     "truncated archive": replace_nar(lambda data: data[:-20]),
     "empty archive": replace_nar(lambda _: b""),
+    "archive of an altered file": replace_nar(
+        lambda data: PACK["xz"](lzma.decompress(data).replace(b"x = 1", b"x = 2"))
+    ),
     "altered archive": replace_nar(lambda data: PACK["xz"](lzma.decompress(data)[:-1] + b"\1")),
     "archive with more after it": replace_nar(lambda data: data + data),
     "archive that unpacks for ever": replace_nar(bomb),

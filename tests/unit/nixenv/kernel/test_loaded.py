@@ -69,6 +69,23 @@ def test_obstacle_is_found_in_an_environment_left_before(world):
     assert len(obstacles(found, str(second), [str(first), str(second)], modules)) == 1
 
 
+def test_private_hook_of_a_path_file_is_no_obstacle(world):
+    line = "import os; os.environ and __import__('_distutils_hack').add_shim();"
+    files = {
+        "distutils-precedence.pth": line,
+        "_distutils_hack/__init__.py": "",
+        "setuptools.py": "",
+    }
+    site = str(
+        world.site_packages(world.environment("env", world.package("setuptools", "65", files)))
+    )
+    found = differences(distributions(site), {})
+    modules = {"_distutils_hack": module(f"{site}/_distutils_hack/__init__.py")}
+    assert obstacles(found, site, [site], modules) == []
+    modules["setuptools"] = module(f"{site}/setuptools.py")
+    assert [one.module for one in obstacles(found, site, [site], modules)] == ["setuptools"]
+
+
 def test_lazy_module_is_not_touched(world):
     class Lazy(types.ModuleType):
         def __getattribute__(self, name):

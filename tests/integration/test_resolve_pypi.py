@@ -1,0 +1,72 @@
+"""Resolutions against the real package registry."""
+
+import json
+import os
+
+import pytest
+
+from nixlib.lock import Lock, LockedInterpreter, parse_lock
+from nixlib.platforms import current_system
+from nixlib.resolvers.base import Request
+from nixlib.resolvers.pypi import resolve_pypi
+from nixlib.settings import Settings
+from nixlib.spec import SYSTEMS
+
+pytestmark = pytest.mark.network
+
+KERNEL = ("ipykernel",)
+
+
+@pytest.fixture(autouse=True)
+def no_other_indexes(monkeypatch, tmp_path):
+    """Nobody's own indexes: only the default one."""
+    for name in [name for name in os.environ if name.startswith("PIP_") and name != "PIP_CERT"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def resolve(tmp_path, *requirements, python="3.11.7", systems=(current_system(),), **fields):
+    settings = Settings(tmp_path / "cache", tmp_path / "state")
+    return resolve_pypi(
+        Request(requirements, python, systems, kernel=KERNEL, notebook="n.ipynb", **fields),
+        settings=settings,
+    )
+
+
+def test_hundred_packages_on_four_systems_fit_into_64_kilobytes(tmp_path):
+    names = ("jupyterlab", "pandas", "scikit-learn", "matplotlib", "seaborn")
+    found = resolve(tmp_path, *names, systems=SYSTEMS)
+    interpreter = LockedInterpreter(
+        "3.11.7", "host", trees=dict.fromkeys(SYSTEMS, f"sha256-{'A' * 43}=")
+    )
+    lock = Lock("0" * 64, interpreter, found.packages, found.systems, found.notes)
+    printed = json.dumps(lock.to_json(), indent=1, ensure_ascii=False, sort_keys=True)
+    assert len(found.packages) >= 100
+    assert found.systems == tuple(sorted(SYSTEMS))
+    assert len(printed.encode()) <= 64 << 10
+    assert parse_lock(json.loads(printed)) == lock
+    numpy = next(package for package in found.packages if package.name == "numpy")
+    assert len(numpy.wheels) == 4
+    assert all(wheel.size > 1 << 20 for wheel in numpy.wheels)
+
+
+def test_pandas_of_2022_gets_a_numpy_that_it_can_be_imported_with(tmp_path):
+    found = {package.name: package for package in resolve(tmp_path, "pandas==1.5").packages}
+    assert found["numpy"].version == "1.23.5"
+    assert found["numpy"].held == "numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09"
+    assert int(found["ipykernel"].version.partition(".")[0]) >= 6
+
+
+def test_cut_off_binds_the_notebook_and_not_its_kernel(tmp_path):
+    found = resolve(tmp_path, "requests", exclude_newer="2022-06-30")
+    dates = {package.name: package.uploaded for package in found.packages}
+    assert dates["requests"] <= "2022-06-30"
+    assert dates["ipykernel"] > "2022-06-30"
+
+
+def test_direct_wheel_and_registry_together(tmp_path):
+    first = resolve(tmp_path, "six").packages
+    (wheel,) = next(package for package in first if package.name == "six").wheels
+    found = resolve(tmp_path, f"six @ {wheel.url}")
+    assert next(package for package in found.packages if package.name == "six").wheels == (wheel,)

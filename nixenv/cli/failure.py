@@ -80,10 +80,6 @@ def printable(line: str) -> str:
     """`line` with what a terminal would obey instead of show written as escapes.
 
     Messages quote notebooks, which come from anywhere.
-
-    Examples:
-        >>> printable("pan\\x1b[31mdas ✓")
-        'pan\\\\x1b[31mdas ✓'
     """
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -16,9 +16,13 @@ import time
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["IndexServer", "Manners", "ServedFile", "make_wheel"]
 
@@ -110,6 +114,7 @@ def _record(members: Mapping[str, str], own: str) -> str:
 
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
+    index: IndexServer
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that give up on a slow answer are what some tests are about."""
@@ -126,9 +131,10 @@ class IndexServer:
     manners: Manners = field(default_factory=Manners)
     asked: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> IndexServer:
+    def __enter__(self) -> Self:
         self.files = tuple(self.files)
-        self._http = _Http(("127.0.0.1", 0), _handler(self))
+        self._http = _Http(("127.0.0.1", 0), _Handler)
+        self._http.index = self
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -193,67 +199,67 @@ class IndexServer:
         )
 
 
-def _handler(server: IndexServer) -> type[BaseHTTPRequestHandler]:
-    manners = server.manners
+class _Handler(BaseHTTPRequestHandler):
+    """Answers for the index that its server belongs to."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"
+    server: _Http
 
-        def do_GET(self) -> None:
-            server.asked.append(self.path)
-            time.sleep(manners.delay)
-            if manners.status != 200:  # noqa: PLR2004
-                self._answer(manners.status, b"trouble", "text/plain")
-            elif manners.login and not self._known(manners.login):
-                self._answer(401, b"who are you", "text/plain")
-            else:
-                self._serve(urlsplit(self.path).path, urlsplit(self.path).query)
+    def do_GET(self) -> None:
+        """Answer as the manners say."""
+        index, manners = self.server.index, self.server.index.manners
+        index.asked.append(self.path)
+        time.sleep(manners.delay)
+        if manners.status != HTTPStatus.OK:
+            self._answer(manners.status, b"trouble", "text/plain")
+        elif manners.login and not self._known(manners.login):
+            self._answer(HTTPStatus.UNAUTHORIZED, b"who are you", "text/plain")
+        else:
+            parts = urlsplit(self.path)
+            self._answer(*self._content(index, parts.path, parts.query))
 
-        do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815
 
-        def _known(self, login: tuple[str, str]) -> bool:
-            wanted = base64.b64encode(":".join(login).encode()).decode()
-            return self.headers.get("Authorization", "") == f"Basic {wanted}"
+    def _known(self, login: tuple[str, str]) -> bool:
+        wanted = base64.b64encode(":".join(login).encode()).decode()
+        return self.headers.get("Authorization", "") == f"Basic {wanted}"
 
-        def _serve(self, path: str, query: str) -> None:
-            if path.startswith("/simple/"):
-                as_json = manners.json and "v1+json" in self.headers.get("Accept", "")
-                kind = "application/vnd.pypi.simple.v1+json" if as_json else "text/html"
-                body = server.page(path.split("/")[2], as_json=as_json)
-            else:
-                kind, name = "application/octet-stream", path.removeprefix("/files/")
-                refused = manners.query and query != manners.query
-                body = None if refused else _contents(server, name)
-            self._answer(200 if body is not None else 404, body or b"", kind)
+    def _content(self, index: IndexServer, path: str, query: str) -> tuple[int, bytes, str]:
+        if path.startswith("/simple/"):
+            as_json = index.manners.json and "v1+json" in self.headers.get("Accept", "")
+            kind = "application/vnd.pypi.simple.v1+json" if as_json else "text/html"
+            body = index.page(path.split("/")[2], as_json=as_json)
+        else:
+            kind, refused = "application/octet-stream", index.manners.query not in ("", query)
+            body = None if refused else _contents(index, path.removeprefix("/files/"))
+        return (HTTPStatus.NOT_FOUND, b"", kind) if body is None else (HTTPStatus.OK, body, kind)
 
-        def _answer(self, status: int, body: bytes, kind: str) -> None:
-            first, last = self._range(len(body)) if status == 200 else (0, len(body))  # noqa: PLR2004
-            partial = (first, last) != (0, len(body))
-            self.send_response(206 if partial else status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(last - first))
-            self.send_header("Accept-Ranges", "bytes")
-            if partial:
-                self.send_header("Content-Range", f"bytes {first}-{last - 1}/{len(body)}")
-            if status == 401:  # noqa: PLR2004
-                self.send_header("WWW-Authenticate", 'Basic realm="index"')
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body[first:last])
+    def _answer(self, status: int, body: bytes, kind: str) -> None:
+        first, last = self._range(len(body)) if status == HTTPStatus.OK else (0, len(body))
+        partial = (first, last) != (0, len(body))
+        self.send_response(HTTPStatus.PARTIAL_CONTENT if partial else status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(last - first))
+        self.send_header("Accept-Ranges", "bytes")
+        if partial:
+            self.send_header("Content-Range", f"bytes {first}-{last - 1}/{len(body)}")
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", 'Basic realm="index"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body[first:last])
 
-        def _range(self, size: int) -> tuple[int, int]:
-            unit, _, span = self.headers.get("Range", "").partition("=")
-            first, _, last = span.partition("-")
-            if unit != "bytes" or not (first or last):
-                return 0, size
-            if not first:
-                return max(0, size - int(last)), size
-            return int(first), min(size, int(last) + 1) if last else size
+    def _range(self, size: int) -> tuple[int, int]:
+        unit, _, span = self.headers.get("Range", "").partition("=")
+        first, _, last = span.partition("-")
+        if unit != "bytes" or not (first or last):
+            return 0, size
+        if not first:
+            return max(0, size - int(last)), size
+        return int(first), min(size, int(last) + 1) if last else size
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing: `asked` is the log."""
-
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing: `asked` is the log."""
 
 
 def _contents(server: IndexServer, name: str) -> bytes | None:

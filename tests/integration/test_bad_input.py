@@ -486,9 +486,7 @@ def test_full_disk_of_the_store_is_said(engine_home, notebook, tmp_path):
 def test_full_disk_of_the_state_is_said(engine_home, notebook, tmp_path):
     state = tmp_path / "full"
     state.mkdir()
-    full = in_namespace(
-        f"mount -t tmpfs -o size=64k none '{state}'; head -c 1M /dev/zero > '{state}/fill' || true"
-    )
+    full = in_namespace(f"mount -t tmpfs -o nr_inodes=1 none '{state}'")
     with untouched(notebook):
         status, answer, _ = engine(
             engine_home, "build", notebook, prefix=full, NIXENV_STATE_DIR=state
@@ -551,15 +549,28 @@ def test_nix_that_dies_in_mid_stream_is_said_and_the_next_start_succeeds(
             for line in process.stderr:
                 if json.loads(line).get("phase") == "import":
                     break
-            for pid in (tmp_path / "pids").read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
+            killed = 0
+            while process.poll() is None:
+                # Each of its processes, also those that are started anew.
+                for pid in filter(is_nix, (tmp_path / "pids").read_text().split()):
+                    os.kill(int(pid), signal.SIGKILL)
+                    killed += 1
+                time.sleep(0.02)
             out, shown = process.communicate(timeout=60)
+        assert killed
         assert "Traceback" not in shown
         error = json.loads(out)["error"]
         assert (process.returncode, error["notebook"]) == (NIX, str(notebook)), error
         assert notebook.name in error["message"].splitlines()[0]
         assert engine(engine_home, "build", notebook, "--store", store)[0] == 0
     assert_store_valid(engine_home, store)
+
+
+def is_nix(pid):
+    try:
+        return b"nix-daemon" in Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def assert_store_valid(engine_home, store):

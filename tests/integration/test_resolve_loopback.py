@@ -1,5 +1,6 @@
 """Whole resolutions by the real uv, out of a simple index on the loopback interface."""
 
+import dataclasses
 import json
 import os
 import threading
@@ -396,3 +397,18 @@ def test_old_pin_gets_the_setuptools_that_its_time_took_for_granted(resolve):
         assert "setuptools" not in versions(resolve(server, "pandas"))
         assert "setuptools" not in versions(resolve(server, "pandas==1.5", era=False))
         assert versions(resolve(server, "pandas==1.5", "setuptools"))["setuptools"] == "80.0"
+
+
+def test_metadata_is_read_out_of_the_wheel_where_none_is_beside_it(resolve):
+    bare = [dataclasses.replace(file, metadata=b"") for file in OLD]
+    legacy = [make_wheel("a", "2", requires=["b (>=2011k)"]), make_wheel("b", "1")]
+    bare += [dataclasses.replace(file, metadata=b"") for file in legacy]
+    with IndexServer(bare) as server:
+        found = resolve(server, "pandas==1.5", "a")
+        assert versions(found) == {
+            "pandas": "1.5",
+            "numpy": "1.23.5",
+            "pytz": "2026.1",
+            "a": "2",
+            "b": "1",
+        }

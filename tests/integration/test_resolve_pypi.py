@@ -15,6 +15,7 @@ from nixlib.spec import SYSTEMS
 pytestmark = pytest.mark.network
 
 KERNEL = ("ipykernel",)
+HERE = (current_system(),)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def no_other_indexes(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-def resolve(tmp_path, *requirements, python="3.11.7", systems=(current_system(),), **fields):
+def resolve(tmp_path, *requirements, python="3.11.7", systems=HERE, **fields):
     settings = Settings(tmp_path / "cache", tmp_path / "state")
     return resolve_pypi(
         Request(requirements, python, systems, kernel=KERNEL, notebook="n.ipynb", **fields),

@@ -63,3 +63,9 @@ def test_a_bug_says_that_it_is_one():
     failure = bug_failure(KeyError("lock"), None)
     assert failure.exit_code == 1
     assert "bug in nixenv" in failure.message
+
+
+def test_what_a_terminal_would_obey_is_written_as_an_escape():
+    error = nixlib.errors.SpecError("bad \x1b[31mred ✓", details=("a\x07b\nc\x9b",), notebook="n")
+    assert failure_of(error).message == r"bad \x1b[31mred ✓"
+    assert failure_of(error).details == (r"a\x07b", r"c\x9b")

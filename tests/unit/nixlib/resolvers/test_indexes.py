@@ -172,7 +172,7 @@ def test_damaged_configuration_counts_as_empty(bare, tmp_path, text):
     path = tmp_path / ".config/uv/uv.toml"
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("latin-1"))
-    assert read_indexes(environ=bare, home=tmp_path).default.url in (PYPI,)
+    assert read_indexes(environ=bare, home=tmp_path).default.url == PYPI
 
 
 def test_auth_for_reads_the_users_own_settings(bare, tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ engine knows which one made a lock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from nixlib.lock import LockedPackage
@@ -27,7 +27,8 @@ class Request:
         indexes: Simple repository URLs that the notebook names, asked before the user's own.
         exclude_newer: A date or RFC 3339 time; nothing uploaded later is chosen.
         era: Whether dependencies of old pins are held to their own time.
-        preferences: Versions of the previous lock, kept where they still fit.
+        preferences: Versions of the previous lock by name, kept where they still fit.
+        elsewhere: The same by system, for systems on which the previous lock had another version.
         upgrade: Names whose preference is forgotten, or `all`.
         notebook: What the notebook is called in messages.
     """
@@ -40,8 +41,20 @@ class Request:
     exclude_newer: str | None = None
     era: bool = True
     preferences: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     upgrade: frozenset[str] | Literal["all"] = frozenset()
     notebook: str = ""
+
+    def preferring(self, packages: Iterable[LockedPackage]) -> Request:
+        """The same request, keeping the versions of a previous lock wherever they still fit."""
+        common: dict[str, str] = {}
+        by_system: dict[str, dict[str, str]] = {}
+        for package in packages:
+            if not package.systems:
+                common[package.name] = package.version
+            for system in package.systems:
+                by_system.setdefault(system, {})[package.name] = package.version
+        return replace(self, preferences=common, elsewhere=by_system)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class FactCache:
 def _open(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # pages of private indexes are nobody else's business
         db = sqlite3.connect(path, timeout=10, check_same_thread=False)
         db.executescript("pragma journal_mode=wal; pragma synchronous=off;" + _SCHEMA)
     except (sqlite3.Error, OSError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nixlib.errors import NetworkError, NixError, ResolutionError
 from nixlib.resolvers.requirements import Wanted, public_line, public_url
 from nixlib.resolvers.simple import IndexFile, file_version, parsed_version
-from nixlib.resolvers.uv import Problem, Refusal
+from nixlib.resolvers.uv import OLDEST_KERNEL, Problem, Refusal
 from nixlib.resolvers.wheels import served
 
 __all__ = ["Asker", "explain", "mentioned"]
@@ -71,6 +71,11 @@ def explain(refusal: Refusal, asker: Asker) -> NixError:
     unknown = re.search(rf"({_NAME}) was not found in the package registry", text)
     if unknown:
         return _unknown_name(unknown[1], refusal, asker, guilty, said)
+    if OLDEST_KERNEL in text:
+        return _old_kernel(asker, guilty, said)
+    python = re.search(rf"({_NAME})==(\S+) depends on Python(\S+), we can", text)
+    if python:
+        return _other_python(python, refusal.problem, asker, guilty, said)
     nothing = _no_wheel(text) or _no_version(text)
     if nothing is not None:
         return _no_file(nothing, refusal.problem, asker, guilty, said)
@@ -106,6 +111,7 @@ def evidence(refusal: Refusal) -> tuple[str, ...]:
         text,
     )
     text = re.sub(rf" for split \(markers: {marker}\)", "", text)
+    text = text.replace("Python version (>=3.8)", f"Python version ({problem.python})")
     text = re.sub(r"\{[^{}]*\}", "", text)  # `numpy{python_full_version >= '3.10'}>=1.21`
     text = text.replace("your project's", "this notebook's").replace(
         "your project", "this notebook"
@@ -139,13 +145,8 @@ def _unknown_name(
         f"an index refused to say without a valid login: `{public_url(url)}`" for url in login
     ]
     if own is not None:
-        project = _PROJECT_OF_MODULE.get(own.name, "")
         summary = f"cannot resolve {asker.title}: no index has a package `{name}` (requirement {own.number} `{own.text}`)"
-        hint = (
-            f'`%nixenv add "{project}"`: the project of the module `{name}`'
-            if project and not login
-            else ""
-        )
+        hint = "" if login else _module_hint(name)
         return ResolutionError(
             summary,
             details=tuple(details),
@@ -162,8 +163,41 @@ def _unknown_name(
     )
 
 
+def _old_kernel(asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]) -> ResolutionError:
+    pins = sorted(guilty, key=lambda item: not item.capped)
+    first = pins[0] if pins else None
+    return ResolutionError(
+        f"cannot resolve {asker.title}: {_subject(first)} asks for a kernel older than `{OLDEST_KERNEL}`,"
+        " the oldest that nixenv can start",
+        details=said,
+        requirement=first.text if first else OLDEST_KERNEL,
+        notebook=asker.notebook,
+    )
+
+
+def _other_python(
+    found: re.Match[str],
+    problem: Problem,
+    asker: Asker,
+    guilty: Sequence[Wanted],
+    said: tuple[str, ...],
+) -> ResolutionError:
+    own = next((item for item in asker.wanted if item.name == _normal(found[1])), None)
+    asked = own or (guilty[0] if guilty else None)
+    return ResolutionError(
+        f"cannot resolve {asker.title}: {_subject(asked)}: `{found[1]} {found[2]}` needs Python {found[3]},"
+        f" and the notebook has {problem.python}",
+        details=said,
+        requirement=asked.text if asked else found[1],
+        notebook=asker.notebook,
+    )
+
+
 def _no_wheel(text: str) -> tuple[str, str] | None:
-    found = re.search(rf"({_NAME})({_BOUNDS}) has no (?:usable wheels|wheels for Python)", text)
+    found = re.search(
+        rf"(?:all versions of )?({_NAME})({_BOUNDS}) ha(?:s|ve) no (?:usable wheels|wheels for Python)",
+        text,
+    )
     return (found[1], found[2].removeprefix("==")) if found else None
 
 
@@ -195,16 +229,25 @@ def _no_file(
             else ["it has source only, which is not supported yet"]
         )
     else:
-        reason = f"there is no version of `{name}` that is `{version or 'usable'}`"
+        reason = _absence(name, version, problem)
         details = [f"the index has {_versions(files)}"] if files else []
     if own is None:
         details += list(said)
     return ResolutionError(
         f"cannot resolve {asker.title}: {_subject(asked)}: {reason}",
         details=tuple(details) or said,
+        hint=_module_hint(name),
         requirement=asked.text if asked else name,
         notebook=asker.notebook,
     )
+
+
+def _absence(name: str, version: str, problem: Problem) -> str:
+    if version:
+        return f"there is no version of `{name}` that is `{version}`"
+    if problem.exclude_newer:
+        return f"there is no version of `{name}` from before {problem.exclude_newer}"
+    return f"no version of `{name}` has a wheel for Python {problem.python} on {problem.system}"
 
 
 def _clash(asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]) -> ResolutionError:
@@ -220,6 +263,12 @@ def _clash(asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]) -> Res
         requirement=first.text if first else "",
         notebook=asker.notebook,
     )
+
+
+def _module_hint(name: str) -> str:
+    """The project to ask for instead, where `name` is that of a module."""
+    project = _PROJECT_OF_MODULE.get(_normal(name), "")
+    return f'`%nixenv add "{project}"`: the project of the module `{name}`' if project else ""
 
 
 def _subject(item: Wanted | None) -> str:

@@ -150,7 +150,6 @@ class Question:
         kernel: Names that are never held, because the kernel speaks Jupyter's protocol with them.
         fixed: Names whose installed version stays, so that what they need is a floor for holds.
         grace: Time after an era's date in which bug-fix releases still count.
-        any_release: Let every release within the grace count, not only bug fixes.
     """
 
     graph: Graph
@@ -159,7 +158,6 @@ class Question:
     kernel: frozenset[str] = frozenset()
     fixed: frozenset[str] = frozenset()
     grace: timedelta = timedelta(days=180)
-    any_release: bool = False
 
     @property
     def capped(self) -> frozenset[str]:
@@ -338,19 +336,16 @@ def _choose(
         and item.uploaded
         and all(limit.contains(item.version, prereleases=True) for limit in limits)
     ]
-    until = era.at + question.grace
-    known = max((version for at, version in possible if at <= era.at), default=None)
-    in_time = [version for at, version in possible if at <= until]
-    if known is not None and not question.any_release:
-        in_time = [version for version in in_time if _minor(version) == _minor(known)]
     newest = max((version for _, version in possible), default=None)
     if newest is None:
         return None
-    if in_time:
-        return Hold(name, max(in_time), newest, until, era)
-    nearest = _minor(min(version for _, version in possible))
-    upper = max(version for _, version in possible if _minor(version) == nearest)
-    return Hold(name, upper, newest, until, era, nearest=True)
+    until = era.at + question.grace
+    known = max((version for at, version in possible if at <= era.at), default=None)
+    series = _minor(known or min(version for _, version in possible))
+    # Bug fixes only: letting every release of the grace count broke four more of 75 pins.
+    fixes = [(at, version) for at, version in possible if _minor(version) == series]
+    upper = max(version for at, version in fixes if known is None or at <= until)
+    return Hold(name, upper, newest, until, era, nearest=known is None)
 
 
 def _minor(version: Version) -> tuple[int, int, int]:

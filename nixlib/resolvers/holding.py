@@ -68,7 +68,7 @@ def choose(session: Session, problem: Problem) -> Choice | Refusal:
     if not (session.request.era and capped):
         answer = session.settle(problem)
         return answer if isinstance(answer, Refusal) else Choice(answer.graph)
-    bare = replace(problem, preferences={})
+    bare = replace(problem, preferences=session.shared)
     unbounded = replace(
         bare, requirements=(*without_bounds(session.wanted), *session.request.kernel)
     )

@@ -25,11 +25,11 @@ from nixlib.resolvers.holding import Choice, choose
 from nixlib.resolvers.indexes import PYPI, auth_for, credentials_source
 from nixlib.resolvers.requirements import parse_requirements, public_url
 from nixlib.resolvers.session import Session, open_session
-from nixlib.resolvers.uv import Refusal
+from nixlib.resolvers.uv import Refusal, Solution
 from nixlib.resolvers.wheels import best_wheel, served
 from nixlib.settings import Settings
 
-__all__ = ["PypiResolver", "auth_for", "credentials_source", "resolve_pypi"]
+__all__ = ["PypiResolver", "auth_for", "credentials_source", "find_again", "resolve_pypi"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,37 @@ def resolve_pypi(
     return Resolution(packages, tuple(sorted(graphs)), notes)
 
 
+def find_again(
+    name: str,
+    url: str,
+    *,
+    settings: Settings,
+    asked: tuple[str, ...] = (),
+    cancel: Cancel | None = None,
+) -> str:
+    """The URL of a locked file as its index gives it today, with whatever query it needs.
+
+    For indexes that sign their links: a lock has `url` without the signature.
+
+    Args:
+        name: The normalised name of the project.
+        url: As in the lock.
+        settings: `cache_dir` and `timeout` count here.
+        asked: Indexes that the notebook names.
+        cancel: Stops it.
+
+    Returns:
+        `url` itself when no index of the user lists the file.
+
+    Raises:
+        NetworkError: An index did not answer.
+    """
+    request = Request((), "3.11.0", (), indexes=asked)
+    with open_session(request, (), settings, cancel or Cancel()) as session:
+        files = session.pages.files(name)
+    return next((file.url for file in files if public_url(file.url) == url), url)
+
+
 def _in_order(systems: Sequence[str]) -> list[str]:
     """The running system first, if it is among them."""
     if not systems:
@@ -100,18 +131,31 @@ def _in_order(systems: Sequence[str]) -> list[str]:
 
 
 def _exempt_kernel(session: Session, systems: Sequence[str]) -> None:
-    """Find what the kernel needs on each system, so that `exclude_newer` does not bind it."""
+    """Find what the kernel needs on each system, so that `exclude_newer` does not bind it.
+
+    What the notebook needs too (packaging, say) is preferred as it was before the cut-off, and newer only
+    where the kernel cannot do with that.
+    """
     if not (session.request.exclude_newer and session.request.kernel):
         return
-    needed: set[str] = set()
-    for system in systems:
-        problem = replace(
-            session.problem(system), requirements=session.request.kernel, exclude_newer=None
-        )
-        answer = session.settle(problem)
-        if not isinstance(answer, Refusal):
-            needed.update(answer.graph.nodes)
+
+    def kernel(system: str) -> Solution | Refusal:
+        asked = replace(session.problem(system), requirements=session.request.kernel)
+        return session.settle(replace(asked, exclude_newer=None, preferences={}))
+
+    own = tuple(str(item.requirement) for item in session.wanted)
+    notebook = session.settle(
+        replace(session.problem(systems[0]), requirements=own, preferences={})
+    )
+    with ThreadPoolExecutor(len(systems)) as threads:
+        answers = [
+            answer for answer in threads.map(kernel, systems) if isinstance(answer, Solution)
+        ]
+    needed = {name for answer in answers for name in answer.graph.nodes}
     session.exempt = frozenset(needed - {item.name for item in session.wanted})
+    if isinstance(notebook, Solution):
+        nodes = notebook.graph.nodes
+        session.shared = {name: nodes[name].version for name in session.exempt & nodes.keys()}
 
 
 def _others(
@@ -128,7 +172,7 @@ def _others(
             asked,
             requirements=(*asked.requirements, *primary.assumed),
             constraints=primary.constraints or asked.constraints,
-            preferences=versions,
+            preferences={**asked.preferences, **versions, **_own(session, system)},
         )
         answer = session.settle(problem)
         if isinstance(answer, Refusal):
@@ -147,6 +191,13 @@ def _others(
         if isinstance(answer, str)
     ]
     return graphs, notes
+
+
+def _own(session: Session, system: str) -> dict[str, str]:
+    """What the previous lock had on that system only, where it may stay."""
+    own = session.request.elsewhere.get(system, {})
+    kept = session.preferences(system)
+    return {name: version for name, version in own.items() if kept.get(name) == version}
 
 
 def _reason(session: Session, refusal: Refusal) -> str:

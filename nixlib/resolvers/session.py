@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -21,14 +21,11 @@ from nixlib.resolvers.metadata import MetadataSource
 from nixlib.resolvers.registry import Registry
 from nixlib.resolvers.requirements import Wanted
 from nixlib.resolvers.simple import ProjectPages
-from nixlib.resolvers.uv import LegacyMetadata, Problem, Refusal, Solution, solve
+from nixlib.resolvers.uv import OLDEST_KERNEL, LegacyMetadata, Problem, Refusal, Solution, solve
 from nixlib.resolvers.web import Web
 from nixlib.settings import Settings
 
-__all__ = ["OLDEST_KERNEL", "Session", "cutoff", "open_session"]
-
-OLDEST_KERNEL = "ipykernel>=6.0"
-"""The oldest kernel that our launcher works with: 6.0 is the first with the control thread."""
+__all__ = ["Session", "cutoff", "open_session"]
 
 _ROUNDS = 5
 _UNREADABLE = re.compile(r"`([A-Za-z0-9._-]+)==([^`\s]+)` has invalid metadata")
@@ -50,7 +47,11 @@ def cutoff(text: str | None) -> str | None:
 
 @dataclass
 class Session:
-    """What all questions of one resolution share."""
+    """What all questions of one resolution share.
+
+    `exempt` are the names that the cut-off does not bind because the kernel needs them; `shared` the
+    versions, from before the cut-off, of those that the notebook needs too.
+    """
 
     request: Request
     wanted: tuple[Wanted, ...]
@@ -62,6 +63,7 @@ class Session:
     metadata: MetadataSource
     cancel: Cancel
     exempt: frozenset[str] = frozenset()
+    shared: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     _legacy: dict[tuple[str, str], LegacyMetadata | None] = field(default_factory=dict)
     _dateless: dict[str, bool] = field(default_factory=dict)
@@ -77,18 +79,17 @@ class Session:
             system=system,
             constraints=(OLDEST_KERNEL,),
             exclude_newer=cutoff(self.request.exclude_newer),
-            preferences=self._preferences(),
+            preferences=self.preferences(system),
         )
 
-    def _preferences(self) -> Mapping[str, str]:
-        upgrade = self.request.upgrade
-        if upgrade == "all":
-            return {}
-        return {
-            name: version
-            for name, version in self.request.preferences.items()
-            if name not in upgrade
-        }
+    def preferences(self, system: str) -> dict[str, str]:
+        """Versions of the previous lock to keep on a system: all but those that may move."""
+        request = self.request
+        if request.upgrade == "all":
+            return dict(self.shared)
+        known = {**request.preferences, **request.elsewhere.get(system, {})}
+        kept = {name: version for name, version in known.items() if name not in request.upgrade}
+        return {**self.shared, **kept}
 
     def settle(self, problem: Problem) -> Solution | Refusal:
         """Ask uv until it had nothing to complain about that we can mend.

@@ -29,9 +29,11 @@ from nixlib.platforms import marker_environment
 from nixlib.resolvers.graph import Graph, parse_uv_lock
 from nixlib.resolvers.indexes import Indexes
 
-__all__ = ["ROOT", "LegacyMetadata", "Problem", "Refusal", "Solution", "solve"]
+__all__ = ["OLDEST_KERNEL", "ROOT", "LegacyMetadata", "Problem", "Refusal", "Solution", "solve"]
 
 ROOT = "nixenv-notebook"
+OLDEST_KERNEL = "ipykernel>=6.0"
+"""The oldest kernel that our launcher works with: 6.0 is the first with the control thread."""
 # Many indexes send no caching headers, and uv would then ask for every page again in each of the runs
 # that make one resolution. A page is believed for a minute, a file (its name has its version) for ever.
 _CACHING = {"api": "max-age=60", "files": "max-age=365000000, immutable"}

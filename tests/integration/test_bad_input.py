@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -553,8 +553,9 @@ def test_nix_that_dies_in_mid_stream_is_said_and_the_next_start_succeeds(
             while process.poll() is None:
                 # Each of its processes, also those that are started anew.
                 for pid in filter(is_nix, (tmp_path / "pids").read_text().split()):
-                    os.kill(int(pid), signal.SIGKILL)
-                    killed += 1
+                    with suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+                        killed += 1
                 time.sleep(0.02)
             out, shown = process.communicate(timeout=60)
         assert killed

@@ -27,7 +27,7 @@ from typing import Any
 import uv
 
 from nixlib.errors import NixError
-from nixlib.host_python import find_hosts
+from nixlib.interpreters.host_python import find_hosts
 from nixlib.lock import LockedPackage
 from nixlib.platforms import current_system
 from nixlib.resolvers.base import Request

@@ -20,17 +20,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixenv.launch import (
+from nixenv.notebook.notebookpath import Place
+from nixenv.server.launch import (
     Target,
     fallback_argv,
     fallback_process_env,
     kernel_argv,
     kernel_process_env,
 )
-from nixenv.notebookpath import Place
-from nixenv.opening import open_environment
-from nixenv.reason import reason_of
-from nixenv.target import find_aim
+from nixenv.server.opening import open_environment
+from nixenv.server.reason import reason_of
+from nixenv.server.target import find_aim
 
 
 @dataclass(frozen=True, slots=True)

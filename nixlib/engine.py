@@ -58,7 +58,7 @@ def lock_spec(
         NetworkError: A registry did not answer.
         RealisationCancelledError: Somebody stopped it.
     """
-    from nixlib.interpreter import lock_interpreter  # noqa: PLC0415 - a cache hit must not load it
+    from nixlib.interpreters.interpreter import lock_interpreter  # noqa: PLC0415 - a cache hit must not load it
     from nixlib.resolvers.base import Request  # noqa: PLC0415
     from nixlib.resolvers.pypi import resolve_pypi  # noqa: PLC0415
 

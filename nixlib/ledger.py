@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixlib.package import LAYOUT
+from nixlib.composition.package import LAYOUT
 
 if TYPE_CHECKING:
     from typing_extensions import Self

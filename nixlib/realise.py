@@ -12,18 +12,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from nixlib.binaries.libraries import missing_libraries
 from nixlib.cancel import Cancel
-from nixlib.compose import InterpreterPackage, compose
+from nixlib.composition.compose import InterpreterPackage, compose
+from nixlib.composition.package import FACTS_NAME, Package, StoreListing, parse_facts
 from nixlib.errors import InterpreterError, StoreError
-from nixlib.libraries import missing_libraries
-from nixlib.package import FACTS_NAME, Package, StoreListing, parse_facts
 from nixlib.plan import Leaf, Plan
 from nixlib.progress import EventSink, Phase, ignore
 from nixlib.storepath import StorePath
 
 if TYPE_CHECKING:
-    from nixlib.httpclient import Auth, HttpClient
     from nixlib.ledger import Ledger
+    from nixlib.network.httpclient import Auth, HttpClient
     from nixlib.settings import Settings
     from nixlib.store import Store
 
@@ -137,7 +137,7 @@ class _Run:
     def _find_in_caches(self, wanted: Mapping[StorePath, str]) -> frozenset[StorePath]:
         if not wanted or not self.settings.caches:
             return frozenset()
-        from nixlib.substituter import fetch_from_caches  # noqa: PLC0415 - seldom needed
+        from nixlib.caches.substituter import fetch_from_caches  # noqa: PLC0415 - seldom needed
 
         self.cancel.check()
         return fetch_from_caches(
@@ -147,9 +147,9 @@ class _Run:
     def make(self, missing: Collection[Leaf]) -> list[_Valid]:
         """Download and import what is missing, the interpreter beside the wheels."""
         # Not at the top: an environment out of what the store has must not load a network library.
-        from nixlib.httpclient import HttpClient  # noqa: PLC0415
-        from nixlib.importer import Importer  # noqa: PLC0415
+        from nixlib.network.httpclient import HttpClient  # noqa: PLC0415
         from nixlib.resolvers.indexes import credentials_source  # noqa: PLC0415
+        from nixlib.wheels.importer import Importer  # noqa: PLC0415
 
         wheels = [leaf for leaf in missing if leaf.kind == "wheel"]
         made: list[_Valid] = []
@@ -172,10 +172,10 @@ class _Run:
         return made
 
     def _make_interpreter(self, client: HttpClient) -> _Valid:
-        from nixlib.fetch import fetch, sri  # noqa: PLC0415
         from nixlib.filelock import file_lock  # noqa: PLC0415
-        from nixlib.interpreter import realise_interpreter  # noqa: PLC0415
+        from nixlib.interpreters.interpreter import realise_interpreter  # noqa: PLC0415
         from nixlib.ledger import STANDALONE_RECIPE  # noqa: PLC0415
+        from nixlib.network.fetch import fetch, sri  # noqa: PLC0415
 
         leaf = self.plan.interpreter
         # A copy of a big tree, and seconds of compiling: once for all processes of this user.

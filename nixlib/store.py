@@ -20,7 +20,7 @@ from nixlib.daemon.firstopening import first_opening
 from nixlib.daemon.pool import Pool
 from nixlib.errors import DaemonUnavailableError, StoreError
 from nixlib.location import Location, locate, own_store
-from nixlib.outages import Outages, default_outages
+from nixlib.network.outages import Outages, default_outages
 from nixlib.pathinfo import PathInfo
 from nixlib.storepath import check_name
 

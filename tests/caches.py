@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from nixlib import nar
-from nixlib.narinfo import sri
+from nixlib.caches.narinfo import sri
 from nixlib.storepath import StorePath, fixed_output_path, nix32_encode
 from nixlib.tree import Node
 

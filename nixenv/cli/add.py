@@ -10,7 +10,7 @@ from nixenv.cli.change import edit_requirements
 from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.cli.requirements import with_added
-from nixenv.metadata import read_document
+from nixenv.notebook.metadata import read_document
 from nixlib.spec import Spec
 
 

@@ -14,7 +14,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.failure import Failure, failure_of
 from nixenv.cli.outcome import Outcome, clock
 from nixenv.cli.report import Report
-from nixenv.metadata import read_document
+from nixenv.notebook.metadata import read_document
 from nixlib.errors import NixError, RealisationCancelledError
 
 

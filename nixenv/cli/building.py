@@ -86,7 +86,7 @@ def build_lock(carried: Carried, spec: Spec, lock: Lock, context: Context) -> Bu
 
 
 def _compile(environment: Path, settings: Settings) -> None:
-    from nixlib.bytecode import compile_in_background  # noqa: PLC0415 - a cache hit compiles nothing
+    from nixlib.composition.bytecode import compile_in_background  # noqa: PLC0415 - a cache hit compiles nothing
 
     if bytecode_prefix(environment, settings) is None:
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nixenv.errors import MetadataError
-from nixenv.metadata import KEY, Document, read_document
+from nixenv.notebook.metadata import KEY, Document, read_document
 from nixlib.errors import LockError, LockVersionError, NixError
 from nixlib.lock import Lock, check_fresh, parse_lock
 from nixlib.spec import Spec, parse_spec

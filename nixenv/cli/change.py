@@ -14,7 +14,7 @@ from nixenv.cli.carried import Carried, naming
 from nixenv.cli.changes import changes_between
 from nixenv.cli.command import Context
 from nixenv.cli.outcome import Outcome, clock, note_use
-from nixenv.metadata import KEY, Document, write_document
+from nixenv.notebook.metadata import KEY, Document, write_document
 from nixlib.engine import Upgrade, lock_spec
 from nixlib.environment import Environment, find_environment
 from nixlib.lock import Lock

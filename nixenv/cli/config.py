@@ -8,7 +8,7 @@ import os
 from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.config import SYSTEM_FILE, find_settings, user_file
-from nixenv.formatting import format_table
+from nixenv.notebook.formatting import format_table
 
 
 def run(arguments: argparse.Namespace, context: Context) -> Report:

@@ -14,7 +14,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.collection import Rooted, Verdict, judge
 from nixenv.environments import claim, forget_root, is_running, recorded_uses
-from nixenv.formatting import format_age, format_bytes, format_table
+from nixenv.notebook.formatting import format_age, format_bytes, format_table
 from nixlib.settings import Settings
 from nixlib.store import Store, open_store
 from nixlib.storepath import StorePath
@@ -151,7 +151,7 @@ def _drop(verdict: Verdict, settings: Settings, stores: Mapping[str | None, Stor
 
 def _sweep_bytecode(settings: Settings, rows: list[dict[str, Any]], *, is_dry: bool) -> int:
     """Bytes of bytecode that no kept environment needs; removed unless `is_dry`."""
-    from nixlib.bytecode import sweep  # noqa: PLC0415
+    from nixlib.composition.bytecode import sweep  # noqa: PLC0415
 
     live = [Path(row["environment"]) for row in rows if not row["dropped"]]
     return sweep(settings.cache_dir, live, dry_run=is_dry)

@@ -11,7 +11,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.cli.requirements import with_added
 from nixenv.errors import MetadataError
-from nixenv.metadata import Document, create_document, read_document
+from nixenv.notebook.metadata import Document, create_document, read_document
 from nixlib.spec import Spec, parse_spec
 
 

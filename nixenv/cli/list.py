@@ -8,7 +8,7 @@ from nixenv.cli.carried import read_carried
 from nixenv.cli.changes import packages_here
 from nixenv.cli.command import Context
 from nixenv.cli.report import Report
-from nixenv.formatting import format_table
+from nixenv.notebook.formatting import format_table
 from nixlib.platforms import current_system
 from nixlib.resolvers.requirements import parse_requirements
 

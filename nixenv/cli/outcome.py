@@ -10,7 +10,7 @@ from typing import Any
 from nixenv.cli.changes import NO_CHANGES, Changes, held_lines
 from nixenv.cli.report import Report
 from nixenv.environments import hold, record_use
-from nixenv.metadata import Document
+from nixenv.notebook.metadata import Document
 from nixlib.environment import Environment, environment_key
 from nixlib.lock import Lock
 from nixlib.settings import Settings
@@ -85,7 +85,7 @@ def _places(
 
 def bytecode_prefix(environment: Path, settings: Settings) -> Path | None:
     """What a Python of this environment gets as `-X pycache_prefix`; None when no cache can be kept."""
-    from nixlib.bytecode import prepare_pycache  # noqa: PLC0415
+    from nixlib.composition.bytecode import prepare_pycache  # noqa: PLC0415
 
     try:
         return prepare_pycache(environment, settings.cache_dir, environment.parent)

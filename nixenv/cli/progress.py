@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
-from nixenv.formatting import format_bytes
+from nixenv.notebook.formatting import format_bytes
 from nixlib.progress import Event, EventSink, Note, Phase, Progress, ignore, to_json
 
 VERBS = {

@@ -16,7 +16,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.outcome import clock, note_use
 from nixenv.cli.report import Report
 from nixenv.errors import UsageError
-from nixenv.metadata import KEY
+from nixenv.notebook.metadata import KEY
 
 Failed = dict[str, Any]
 """Which cell failed (counted from 1), its source, and the error in one line."""
@@ -140,7 +140,7 @@ def _failure(notebook: Any, reason: str) -> Failed:
 def _write_notebook(notebook: Any, output: Path) -> None:
     import nbformat  # noqa: PLC0415
 
-    from nixenv.atomic import replace  # noqa: PLC0415
+    from nixenv.notebook.atomic import replace  # noqa: PLC0415
 
     text = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
     replace(output, f"{text}\n".encode())

@@ -13,7 +13,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.outcome import bytecode_prefix
 from nixenv.cli.report import Report
 from nixenv.errors import UsageError
-from nixenv.launch import Target, kernel_process_env
+from nixenv.server.launch import Target, kernel_process_env
 
 _NOT_OF_A_KERNEL = ("NIXENV_ENGINE", "NIXENV_DOCUMENT", "NIXENV_WRITER")
 

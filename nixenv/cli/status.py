@@ -11,7 +11,7 @@ from nixenv.cli.changes import held_lines, packages_here
 from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.environments import is_running
-from nixenv.formatting import format_table
+from nixenv.notebook.formatting import format_table
 from nixlib.environment import environment_key, find_environment
 from nixlib.platforms import current_system
 from nixlib.settings import Settings

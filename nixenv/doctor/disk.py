@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from nixenv.doctor.finding import Finding, Surroundings
-from nixenv.formatting import format_bytes
+from nixenv.notebook.formatting import format_bytes
 
 FULL = 100_000_000
 """Bytes: less free space than this does not hold a small environment (Python alone is 80 MB)."""

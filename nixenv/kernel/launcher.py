@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
-# What `nixenv.launch` sets for one kernel: which notebook, and how its engine is reached.
+# What `nixenv.server.launch` sets for one kernel: which notebook, and how its engine is reached.
 OF_THIS_START = (
     "NIXENV_DOCUMENT",
     "NIXENV_NOTEBOOK",

@@ -99,32 +99,38 @@ class Session:
             NetworkError: An index did not answer.
         """
         for _ in range(_ROUNDS):
-            known = replace(
-                problem,
-                legacy=tuple(item for item in self._legacy.values() if item),
-                exempt=problem.exempt
-                | self.exempt
-                | {name for name, free in self._dateless.items() if free},
-            )
+            known = self._informed(problem)
             answer = solve(known, self.indexes, timeout=self.settings.timeout, cancel=self.cancel)
-            if not self._learn(answer.said, problem):
+            self._learn(answer.said, problem)
+            # Compared with what this very run was told: another thread may have learnt it meanwhile.
+            informed = self._informed(problem)
+            if informed == known or not self._complained(answer.said):
                 break
         return answer
 
-    def _learn(self, said: str, problem: Problem) -> bool:
-        """Whether what uv said gives a reason to ask again."""
+    def _informed(self, problem: Problem) -> Problem:
+        """The problem with everything that has been learnt so far."""
+        with self._lock:
+            legacy = [item for _, item in sorted(self._legacy.items()) if item]
+            dateless = {name for name, free in self._dateless.items() if free}
+        exempt = problem.exempt | self.exempt | dateless
+        return replace(problem, legacy=tuple(legacy), exempt=exempt)
+
+    def _complained(self, said: str) -> bool:
+        return bool(_UNREADABLE.search(said) or _DATELESS.search(said))
+
+    def _learn(self, said: str, problem: Problem) -> None:
+        """Find out about whatever uv complained of that nobody has looked into."""
         unreadable = {(_normal(name), version) for name, version in _UNREADABLE.findall(said)}
         dateless = {_normal(name.partition("-")[0]) for name in _DATELESS.findall(said)}
         with self._lock:
             new_legacy = sorted(unreadable - self._legacy.keys())
             new_dateless = sorted(dateless - self._dateless.keys())
-        for name, version in new_legacy:
-            self._legacy[name, version] = self._mend(name, version, problem)
-        for name in new_dateless:
-            self._dateless[name] = self._has_no_times(name)
-        return any(self._legacy[pair] for pair in new_legacy) or any(
-            self._dateless[name] for name in new_dateless
-        )
+        mended = {pair: self._mend(*pair, problem) for pair in new_legacy}
+        free = {name: self._has_no_times(name) for name in new_dateless}
+        with self._lock:
+            self._legacy |= mended
+            self._dateless |= free
 
     def _mend(self, name: str, version: str, problem: Problem) -> LegacyMetadata | None:
         found = self.registry(problem.system).metadata(name, version)

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from nixlib.compose import InterpreterPackage
-from nixlib.package import FACTS_NAME, LAYOUT, Facts, MemoryListing, Package
+from nixlib.composition.compose import InterpreterPackage
+from nixlib.composition.package import FACTS_NAME, LAYOUT, Facts, MemoryListing, Package
 from nixlib.storepath import StorePath, nix32_encode
 from nixlib.tree import Directory, Node, Regular, Symlink, tree_of, walk
 

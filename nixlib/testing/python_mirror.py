@@ -20,7 +20,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from nixlib.standalone import Release
+from nixlib.interpreters.standalone import Release
 from nixlib.tree import Directory, Regular, Symlink, walk
 
 

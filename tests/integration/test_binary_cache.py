@@ -15,10 +15,10 @@ from daemons import (
     verify,
 )
 
-from nixlib.narinfo import sri
+from nixlib.caches.narinfo import sri
+from nixlib.caches.substituter import fetch_from_caches
 from nixlib.store import DaemonStore, open_store
 from nixlib.storepath import StorePath
-from nixlib.substituter import fetch_from_caches
 from nixlib.tree import Regular, Symlink, tree_of
 
 pytestmark = [pytest.mark.daemon, needs_nix]

@@ -67,17 +67,17 @@ def test_init_refuses_a_notebook_that_carries_an_environment(engine_home, notebo
 
 def test_add_then_remove_gives_the_same_environment_again(engine_home, notebook):
     first = result(engine_home, "build", notebook)
-    more = result(engine_home, "add", notebook, "six==1.16.0")
-    assert more["added"] == [{"name": "six", "version": "1.16.0"}]
+    more = result(engine_home, "add", notebook, "humanize==4.12.0")
+    assert more["added"] == [{"name": "humanize", "version": "4.12.0"}]
     assert more["changed"] == more["removed"] == []
     assert more["env"] != first["env"]
-    assert spec_of(notebook)["requirements"] == ["six==1.16.0"]
-    assert Path(more["site_packages"], "six.py").exists()
-    moved = result(engine_home, "add", notebook, "six==1.17.0")
-    assert moved["changed"] == [{"name": "six", "from": "1.16.0", "to": "1.17.0"}]
+    assert spec_of(notebook)["requirements"] == ["humanize==4.12.0"]
+    assert Path(more["site_packages"], "humanize").exists()
+    moved = result(engine_home, "add", notebook, "humanize==4.13.0")
+    assert moved["changed"] == [{"name": "humanize", "from": "4.12.0", "to": "4.13.0"}]
     assert moved["added"] == moved["removed"] == []
-    less = result(engine_home, "remove", notebook, "Six")
-    assert less["removed"] == [{"name": "six", "version": "1.17.0"}]
+    less = result(engine_home, "remove", notebook, "Humanize")
+    assert less["removed"] == [{"name": "humanize", "version": "4.13.0"}]
     assert less["env"] == first["env"]
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.bytecode import compile_in_background, prepare_pycache, read_mirror, sweep
-from nixlib.compose import InterpreterPackage, compose
-from nixlib.host_python import find_hosts
-from nixlib.host_tree import host_tree
-from nixlib.package import FACTS_NAME, Package, StoreListing, parse_facts
+from nixlib.composition.bytecode import compile_in_background, prepare_pycache, read_mirror, sweep
+from nixlib.composition.compose import InterpreterPackage, compose
+from nixlib.composition.package import FACTS_NAME, Package, StoreListing, parse_facts
+from nixlib.interpreters.host_python import find_hosts
+from nixlib.interpreters.host_tree import host_tree
 from nixlib.store import open_store
-from nixlib.wheel import read_wheel
+from nixlib.wheels.wheel import read_wheel
 
 pytestmark = [
     pytest.mark.daemon,

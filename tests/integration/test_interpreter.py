@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.elf import read_elf
+from nixlib.binaries.elf import read_elf
+from nixlib.binaries.runpath import rewrite_run_path
 from nixlib.errors import HashMismatchError, InterpreterError, NetworkError
-from nixlib.host_python import find_hosts, read_host
-from nixlib.host_tree import fingerprint, host_tree
-from nixlib.interpreter import lock_interpreter, realise_interpreter
+from nixlib.interpreters.host_python import find_hosts, read_host
+from nixlib.interpreters.host_tree import fingerprint, host_tree
+from nixlib.interpreters.interpreter import lock_interpreter, realise_interpreter
+from nixlib.interpreters.precompile import write_tree
+from nixlib.interpreters.standalone import choose, known_releases
 from nixlib.lock import Artifact
 from nixlib.nar import nar_hash
 from nixlib.platforms import SYSTEMS, current_system, python_minor
-from nixlib.precompile import write_tree
-from nixlib.runpath import rewrite_run_path
 from nixlib.settings import Settings
-from nixlib.standalone import choose, known_releases
 from nixlib.store import open_store
 from nixlib.testing.python_mirror import release_tarball, serve_mirror, write_mirror
 from nixlib.tree import Regular, Symlink, tree_of, walk
@@ -369,7 +369,7 @@ def test_standalone_goes_from_the_mirror_into_an_environment(mirror, settings, s
 
 
 def nar_of(info):
-    from nixlib.fetch import sri
+    from nixlib.network.fetch import sri
 
     return sri(info.nar_sha256)
 

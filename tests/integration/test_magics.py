@@ -16,8 +16,8 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 from jupyter_core.utils import ensure_event_loop
 
-from nixenv.launch import LAUNCHER, Target, kernel_argv, kernel_process_env
-from nixlib.host_python import find_hosts
+from nixenv.server.launch import LAUNCHER, Target, kernel_argv, kernel_process_env
+from nixlib.interpreters.host_python import find_hosts
 
 pytestmark = [pytest.mark.daemon, pytest.mark.network, pytest.mark.slow]
 

@@ -86,7 +86,7 @@ COST = """
 import asyncio, json, os, sys, time
 from pathlib import Path
 from jupyter_client.manager import AsyncKernelManager
-from nixenv.provisioner import NixProvisioner
+from nixenv.server.provisioner import NixProvisioner
 async def main():
     manager = AsyncKernelManager(kernel_name="nixenv")
     env = {**os.environ, "JPY_SESSION_NAME": sys.argv[1]}

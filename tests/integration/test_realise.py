@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from nixlib import fetch as fetch_module
 from nixlib.cancel import Cancel
 from nixlib.errors import (
     HashMismatchError,
@@ -24,10 +23,11 @@ from nixlib.errors import (
     StoreError,
     WheelError,
 )
-from nixlib.fetch import sri
 from nixlib.ledger import WHEEL_RECIPE, Ledger
 from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
 from nixlib.nar import nar_hash
+from nixlib.network import fetch as fetch_module
+from nixlib.network.fetch import sri
 from nixlib.plan import plan
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import Phase, Progress
@@ -39,7 +39,7 @@ from nixlib.testing.fileserver import FileServer, Trouble
 from nixlib.testing.memory_store import MemoryStore
 from nixlib.testing.wheels import Entry, make_archive, make_wheel
 from nixlib.tree import Regular, tree_of
-from nixlib.wheel import read_wheel
+from nixlib.wheels.wheel import read_wheel
 
 PYTHON = tree_of(
     {

@@ -436,5 +436,5 @@ def test_verb_in_the_fallback_can_be_interrupted(server, engine_home, folder):
 
 def _engines_of(server) -> frozenset[int]:
     """Engines that kernels of this server have started."""
-    kernels = children(server.process.pid, "nixenv.fallback")
+    kernels = children(server.process.pid, "nixenv.server.fallback")
     return frozenset().union(*(children(kernel, "nixenv.cli") for kernel in kernels))

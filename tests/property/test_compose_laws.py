@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixlib.compose import compose
+from nixlib.composition.compose import compose
 from nixlib.errors import CollisionError
 from nixlib.nar import nar_hash
 from nixlib.testing.packages import interpreter_of, package_of

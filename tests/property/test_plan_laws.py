@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixlib.fetch import sri
 from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
+from nixlib.network.fetch import sri
 from nixlib.plan import Plan, plan
 from nixlib.spec import Spec
 from nixlib.storepath import fixed_output_path

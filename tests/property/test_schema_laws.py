@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
-
 from strategies import locks, specs
 
 pytestmark = pytest.mark.property

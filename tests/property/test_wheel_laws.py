@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixlib.elf import read_elf
+from nixlib.binaries.elf import read_elf
 from nixlib.errors import WheelError
 from nixlib.nar import nar_hash
-from nixlib.origin import real_directories
-from nixlib.record import Row, parse_record, write_record
 from nixlib.testing.wheels import Entry, make_archive, make_elf, make_wheel
 from nixlib.tree import Regular, walk
-from nixlib.wheel import read_wheel
+from nixlib.wheels.origin import real_directories
+from nixlib.wheels.record import Row, parse_record, write_record
+from nixlib.wheels.wheel import read_wheel
 
 pytestmark = pytest.mark.property
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nixenv.builds import Builds, Order, current_builds
 from nixenv.errors import EngineError
+from nixenv.server.builds import Builds, Order, current_builds
 from nixlib.progress import Note, Phase, Progress
 
 ENGINE = """

@@ -5,8 +5,8 @@ import pickle
 import pytest
 
 from nixenv.errors import EngineError
-from nixenv.fallback import completions, split_cell
-from nixenv.reason import load_reason, reason_of
+from nixenv.server.fallback import completions, split_cell
+from nixenv.server.reason import load_reason, reason_of
 from nixlib.errors import ResolutionError
 
 CELLS = {

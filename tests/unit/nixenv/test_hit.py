@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nixenv.environments import is_running, recorded_uses
-from nixenv.hit import find_hit, parse_wanted
+from nixenv.server.hit import find_hit, parse_wanted
 from nixlib.environment import environment_key, environment_link
 from nixlib.errors import LockError, LockStaleError, SpecError
 from nixlib.lock import Lock, LockedInterpreter
@@ -136,7 +136,7 @@ def test_hit_imports_nothing_heavy():
         "sqlite3",
         "uv",
     )
-    code = f"import sys, nixenv.hit, nixenv.metadata; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import sys, nixenv.server.hit, nixenv.notebook.metadata; print([m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert run.stdout.strip() == "[]"

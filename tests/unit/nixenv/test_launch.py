@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nixenv.launch import (
+from nixenv.server.launch import (
     Target,
     engine_command,
     fallback_process_env,
@@ -111,7 +111,9 @@ def test_own_command_imports_nothing_from_the_working_folder(tmp_path):
     for name in ("random.py", "json.py", "nixenv.py"):
         (tmp_path / name).write_text("raise SystemExit('shadowed')")
 
-    command = own_command("import nixenv.launch, random, json; print(nixenv.launch.__file__)")
+    command = own_command(
+        "import nixenv.server.launch, random, json; print(nixenv.server.launch.__file__)"
+    )
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
 
     assert Path(run.stdout.strip()).name == "launch.py"

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from nixenv.errors import ConflictError, MetadataError
-from nixenv.metadata import create_document, lock_path, read_document, write_document
+from nixenv.notebook.metadata import create_document, lock_path, read_document, write_document
 
 SPEC = {"version": 1, "requirements": ["pandas==1.5"], "lock": {"layout": 1, "notes": ["é"]}}
 

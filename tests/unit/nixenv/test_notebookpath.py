@@ -8,7 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 from nixenv.errors import MetadataError, NotebookNotFoundError
-from nixenv.notebookpath import Place, client_name, find_client, find_notebook
+from nixenv.notebook.notebookpath import Place, client_name, find_client, find_notebook
 
 
 @pytest.fixture

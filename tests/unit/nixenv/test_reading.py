@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nixenv import reading
 from nixenv.errors import MetadataError
-from nixenv.metadata import read_document
-from nixenv.reading import read_document_async
+from nixenv.notebook import reading
+from nixenv.notebook.metadata import read_document
+from nixenv.notebook.reading import read_document_async
 
 
 def big(path: Path, megabytes: int, **notebook: object) -> Path:

@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.bytecode import COMPLETE, compile_in_background, prepare_pycache, read_mirror, sweep
-from nixlib.compose import InterpreterPackage, compose
+from nixlib.composition.bytecode import (
+    COMPLETE,
+    compile_in_background,
+    prepare_pycache,
+    read_mirror,
+    sweep,
+)
+from nixlib.composition.compose import InterpreterPackage, compose
+from nixlib.composition.package import MemoryListing
 from nixlib.nar import nar_hash
-from nixlib.package import MemoryListing
 from nixlib.storepath import fixed_output_path
 from nixlib.testing.packages import package_of, write_object
 from nixlib.tree import Symlink, tree_of
@@ -202,7 +208,7 @@ def test_killed_preparation_leaves_nothing_that_looks_finished(place):
     environment = place.environment(
         *(package_of(f"p{n}", {f"site-packages/p{n}/x.py": ""}) for n in range(300))
     )
-    code = "import sys; from pathlib import Path; from nixlib.bytecode import prepare_pycache; print(flush=True); prepare_pycache(*map(Path, sys.argv[1:]))"
+    code = "import sys; from pathlib import Path; from nixlib.composition.bytecode import prepare_pycache; print(flush=True); prepare_pycache(*map(Path, sys.argv[1:]))"
     for delay in (0.0, 0.005, 0.02, 0.05):
         process = subprocess.Popen(
             [sys.executable, "-c", code, environment, place.cache],

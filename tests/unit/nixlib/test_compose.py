@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.compose import compose
+from nixlib.composition.compose import compose
 from nixlib.errors import CollisionError
 from nixlib.nar import nar_hash
 from nixlib.storepath import fixed_output_path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.elf import Elf, read_elf
+from nixlib.binaries.elf import Elf, read_elf
 from nixlib.testing.wheels import make_elf
 
 FULL = {

@@ -7,12 +7,12 @@ from mmap import mmap
 
 import pytest
 
-from nixlib import fetch as fetch_module
 from nixlib.cancel import Cancel
 from nixlib.errors import HashMismatchError, NetworkError, RealisationCancelledError
-from nixlib.fetch import fetch, sri
-from nixlib.httpclient import HttpClient
 from nixlib.lock import Artifact
+from nixlib.network import fetch as fetch_module
+from nixlib.network.fetch import fetch, sri
+from nixlib.network.httpclient import HttpClient
 from nixlib.testing.fileserver import FileServer, Trouble
 
 DATA = bytes(range(256)) * 3000

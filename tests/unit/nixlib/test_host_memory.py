@@ -2,7 +2,7 @@
 
 import pytest
 
-from nixlib.host_memory import HostMemory
+from nixlib.interpreters.host_memory import HostMemory
 
 
 def test_what_was_kept_is_recalled_by_another_process(tmp_path):

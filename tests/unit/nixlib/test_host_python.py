@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.host_memory import HostMemory
-from nixlib.host_python import find_hosts, read_host
+from nixlib.interpreters.host_memory import HostMemory
+from nixlib.interpreters.host_python import find_hosts, read_host
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="`host` copies ELF files"

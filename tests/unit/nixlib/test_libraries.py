@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nixlib.libraries import missing_libraries
+from nixlib.binaries.libraries import missing_libraries
 
 
 def test_library_is_found_in_the_loaders_cache(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.outages import Outages, default_outages
+from nixlib.network.outages import Outages, default_outages
 
 
 class Clock:

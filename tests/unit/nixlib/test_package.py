@@ -2,8 +2,8 @@
 
 import pytest
 
+from nixlib.composition.package import Facts, MemoryListing, StoreListing, parse_facts
 from nixlib.errors import StoreError
-from nixlib.package import Facts, MemoryListing, StoreListing, parse_facts
 from nixlib.storepath import StorePath
 from nixlib.testing.packages import write_object
 from nixlib.tree import Symlink, tree_of

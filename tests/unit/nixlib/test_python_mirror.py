@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from nixlib.errors import NetworkError
-from nixlib.httpclient import HttpClient
-from nixlib.python_mirror import PythonMirror, standalone_artifacts
-from nixlib.standalone import Release
+from nixlib.interpreters.python_mirror import PythonMirror, standalone_artifacts
+from nixlib.interpreters.standalone import Release
+from nixlib.network.httpclient import HttpClient
 from nixlib.testing.python_mirror import serve_mirror, write_mirror
 
 LINUX, MAC = "x86_64-linux", "aarch64-darwin"

@@ -3,7 +3,7 @@
 import pytest
 
 from nixlib.errors import InterpreterError
-from nixlib.python_request import by_preference, is_allowed, nearest
+from nixlib.interpreters.python_request import by_preference, is_allowed, nearest
 
 AT_HAND = ["3.8.18", "3.10.13", "3.11.2", "3.11.7", "3.12.1", "3.13.0", "3.14.0rc1"]
 

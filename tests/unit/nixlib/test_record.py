@@ -2,7 +2,7 @@
 
 import pytest
 
-from nixlib.record import (
+from nixlib.wheels.record import (
     RecordSyntaxError,
     Row,
     algorithm_of,

@@ -1,4 +1,4 @@
-"""Run-paths of made and of real ELF files, read back by `nixlib.elf`, which shares no code with it."""
+"""Run-paths of made and of real ELF files, read back by `nixlib.binaries.elf`, which shares no code with it."""
 
 import struct
 import subprocess
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nixlib.elf import read_elf
+from nixlib.binaries.elf import read_elf
+from nixlib.binaries.runpath import is_elf, rewrite_run_path
 from nixlib.errors import InterpreterError
-from nixlib.runpath import is_elf, rewrite_run_path
 
 BASE = 0x400000
 PROGRAM = Path(sys.executable).resolve()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.scripts import command_fault, console_script, relocate_python_script
+from nixlib.composition.scripts import command_fault, console_script, relocate_python_script
 
 
 @pytest.fixture(params=["bin", "a place with spaces", 'it\'s $(touch x) "quoted"'])

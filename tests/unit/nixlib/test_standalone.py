@@ -3,8 +3,8 @@
 import pytest
 
 from nixlib.errors import InterpreterError
+from nixlib.interpreters.standalone import Release, choose, known_releases, standalone_tree
 from nixlib.platforms import SYSTEMS
-from nixlib.standalone import Release, choose, known_releases, standalone_tree
 from nixlib.testing.python_mirror import release_tarball
 from nixlib.tree import tree_of
 

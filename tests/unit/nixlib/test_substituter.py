@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from caches import PACK, make_cache, put, served
 
-from nixlib import compression, substituter
+from nixlib.caches import compression, substituter
+from nixlib.caches.substituter import fetch_from_caches
 from nixlib.cancel import Cancel
 from nixlib.errors import RealisationCancelledError, SubstituteError
-from nixlib.outages import Outages
+from nixlib.network.outages import Outages
 from nixlib.progress import Event, Note
 from nixlib.storepath import StorePath
-from nixlib.substituter import fetch_from_caches
 from nixlib.testing.memory_store import MemoryStore
 from nixlib.tree import Regular, Symlink, tree_of
 
@@ -140,7 +140,9 @@ LIES: dict[str, Callable[[Path, StorePath], None]] = {
     "URL of another server": edit("URL", "http://127.0.0.1:1/x.nar"),
     "URL from the root": edit("URL", "/etc/passwd"),
     "URL of nothing": edit("URL", "nar/absent.nar"),
-    "no narinfo at all": lambda c, p: (c / f"{p.digest}.narinfo").write_bytes(b"\xff\0" * 9) and None,
+    "no narinfo at all": lambda c, p: (
+        (c / f"{p.digest}.narinfo").write_bytes(b"\xff\0" * 9) and None
+    ),
     "endless narinfo": lambda c, p: (
         (c / f"{p.digest}.narinfo").write_bytes(b"Sig: x\n" * 300_000) and None
     ),

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nixlib.sysconfigdata import relocated
+from nixlib.interpreters.sysconfigdata import relocated
 
 
 def variables(source):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixlib.errors import InterpreterError
-from nixlib.tarball import read_tarball
+from nixlib.interpreters.tarball import read_tarball
 from nixlib.testing.python_mirror import release_tarball
 from nixlib.tree import Directory, Regular, Symlink, tree_of, walk
 

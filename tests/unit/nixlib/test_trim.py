@@ -2,7 +2,7 @@
 
 import pytest
 
-from nixlib.trim import is_kept, minor_of
+from nixlib.interpreters.trim import is_kept, minor_of
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import zipfile
 
 import pytest
 
-from nixlib import wheelfiles
 from nixlib.errors import WheelError
 from nixlib.testing.wheels import Entry, make_archive, make_elf, make_wheel
 from nixlib.tree import Regular, Symlink, walk
-from nixlib.wheel import read_wheel
+from nixlib.wheels import wheelfiles
+from nixlib.wheels.wheel import read_wheel
 
 NAME = "demo-1.0-py3-none-any.whl"
 INFO = "demo-1.0.dist-info"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.host_python import find_hosts
+from nixlib.interpreters.host_python import find_hosts
 
 KERNEL_SIDE = Path(__file__).parents[4] / "nixenv" / "kernel"
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from nixenv import launch
 from nixenv.kernel import launcher
+from nixenv.server import launch
 
 
 def test_launcher_takes_every_variable_that_is_set_for_a_start(tmp_path):

@@ -1,0 +1,137 @@
+"""The command line and the variables of a kernel's process (pure).
+
+A kernel must be in its environment and nowhere else, so every variable through which another Python's
+packages, or another prefix's libraries, could leak in is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nixenv.notebook.notebookpath import OVERRIDE
+
+DOCUMENT = "NIXENV_DOCUMENT"
+ENGINE = "NIXENV_ENGINE"
+ENVIRONMENT = "NIXENV_ENVIRONMENT"
+WRITER = "NIXENV_WRITER"
+ERROR = "NIXENV_ERROR"
+"""File with the error that a fallback kernel reports: solver output can be longer than an argv may be."""
+
+LAUNCHER = Path(__file__).parent.with_name("kernel") / "launcher.py"
+
+_DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "MAMBA_", "DYLD_")
+_DROPPED = frozenset(
+    {
+        # Other environments, activated around the server.
+        "VIRTUAL_ENV",
+        "VIRTUAL_ENV_PROMPT",
+        "PIXI_PROJECT_ROOT",
+        "__PYVENV_LAUNCHER__",
+        # Breaks `!git` and the kernel itself: their libraries are found by run-paths.
+        "LD_LIBRARY_PATH",
+        # Where the *server* finds its extensions and kernels, which the environment cannot import.
+        "JUPYTER_PATH",
+        "JUPYTER_CONFIG_PATH",
+        # Said for this start only: a client that the kernel starts has a notebook of its own.
+        OVERRIDE,
+        DOCUMENT,
+        ERROR,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the kernel's `%nixenv` reads and writes the spec.
+
+    Attributes:
+        document: The notebook, the mailbox or the `nixenv.toml`; None when the notebook is unknown.
+        name: The notebook's own path or name where `document` is a mailbox, for messages.
+        writer: `file` when the document is what the user keeps, `mailbox` when a headless client takes
+            its content over into the notebook that it writes.
+    """
+
+    document: Path | None
+    name: str = ""
+    writer: Literal["file", "mailbox"] = "file"
+
+
+def own_command(statement: str) -> tuple[str, ...]:
+    """A command line that runs `statement` with this installation.
+
+    Not `-m`, which puts the working directory first on `sys.path`: people keep a `random.py` or a
+    `token.py` beside their notebooks. `-P` would do the same from Python 3.11.
+    """
+    return (sys.executable, "-c", f"import sys; sys.path = [*filter(None, sys.path)]; {statement}")
+
+
+def engine_command() -> tuple[str, ...]:
+    """How a process that may not import this installation calls its engine; a verb follows."""
+    return own_command("from nixenv.cli import main; sys.exit(main())")
+
+
+def kernel_argv(
+    environment: Path, connection_file: str, *, pycache: Path | None, extra: Sequence[str] = ()
+) -> list[str]:
+    """The kernel's command line; made from nothing, so that no earlier start shows through.
+
+    `-X pycache_prefix` rather than the variable: the variable would reach every child's Python. `-s`
+    because the user's own site-packages are not of the environment.
+    """
+    cache = [] if pycache is None else ["-X", f"pycache_prefix={pycache}"]
+    python = str(environment / "bin" / "python")
+    return [python, "-s", *cache, str(LAUNCHER), "-f", connection_file, *extra]
+
+
+def kernel_process_env(
+    inherited: Mapping[str, str], environment: Path, target: Target
+) -> dict[str, str]:
+    """The kernel's variables: `inherited` without what leaks, `bin` of the environment first on PATH."""
+    kept = {name: value for name, value in inherited.items() if not _is_dropped(name)}
+    kept["PATH"] = os.pathsep.join([str(environment / "bin"), *_search_path(inherited)])
+    return {**kept, **engine_variables(target), ENVIRONMENT: str(environment)}
+
+
+def engine_variables(target: Target) -> dict[str, str]:
+    """What the code inside a kernel needs to reach the engine."""
+    variables = {ENGINE: json.dumps(engine_command()), WRITER: target.writer}
+    if target.document is not None:
+        variables[DOCUMENT] = str(target.document)
+    if target.name:
+        variables[OVERRIDE] = target.name
+    return variables
+
+
+def fallback_argv(connection_file: str) -> list[str]:
+    """The command line of the kernel that only reports why; it runs in this installation."""
+    return [*own_command("from nixenv.server.fallback import main; main()"), "-f", connection_file]
+
+
+def fallback_process_env(
+    inherited: Mapping[str, str], error_file: Path, target: Target
+) -> dict[str, str]:
+    """Its variables: all that this process has, for it needs the same Python packages."""
+    kept = {name: value for name, value in inherited.items() if name not in (OVERRIDE, DOCUMENT)}
+    return {**kept, **engine_variables(target), ERROR: str(error_file)}
+
+
+def _is_dropped(name: str) -> bool:
+    return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
+
+
+def _search_path(inherited: Mapping[str, str]) -> list[str]:
+    """PATH without the folders that activating another environment had put there."""
+    activated = {
+        os.path.join(inherited[name], folder)  # noqa: PTH118 - compared as text with PATH's entries
+        for name in ("VIRTUAL_ENV", "CONDA_PREFIX")
+        if inherited.get(name)
+        for folder in ("bin", "condabin")
+    }
+    entries = inherited.get("PATH", os.defpath).split(os.pathsep)
+    return [entry for entry in entries if entry and entry.rstrip("/") not in activated]

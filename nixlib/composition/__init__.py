@@ -1,0 +1,1 @@
+"""Environments as trees of links: what goes where, who wins, what runs."""

@@ -1,0 +1,1 @@
+"""Wheels as store objects: never unpacked to disk, installed as the wheel specification says."""

@@ -18,6 +18,7 @@ from typing import Final
 from nixlib.errors import InterpreterError
 
 _PT_LOAD, _PT_DYNAMIC, _PT_NOTE = 1, 2, 4
+_LARGEST_PAGE: Final = 2 << 20  # no architecture aligns loadable segments to more
 _DT_NULL, _DT_STRTAB, _DT_SYMTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 5, 6, 10, 15, 29
 _SHT_STRTAB: Final = 3
 _PHDR: Final = struct.Struct("<IIQQQQQQ")
@@ -90,6 +91,8 @@ def _with_moved_strings(
     if not notes:  # the loader wants loadable segments in the order of their addresses
         raise InterpreterError("an ELF file has no room for a run-path: it has no note segment")
     page = max(segment.align for segment in loads)
+    if page > _LARGEST_PAGE:  # the file would be filled up to it
+        raise InterpreterError(f"an ELF file asks for pages of {page} bytes")
     address = _round_up(max(s.address + s.memory_size for s in loads), page)
     offset = _round_up(len(data), page)
     table = bytes(data[image.strings : image.strings + image.strings_size]) + wanted + b"\0"

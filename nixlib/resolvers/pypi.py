@@ -84,7 +84,7 @@ def resolve_pypi(
         say(Progress("resolve", len(request.systems), len(request.systems)))
         graphs = {first: primary.graph, **graphs}
         packages = _packages(session, graphs, primary.held)
-        notes = (*session.notes, *primary.notes, *left_out)
+        notes = (*sorted(session.notes), *primary.notes, *left_out)
     return Resolution(packages, tuple(sorted(graphs)), notes)
 
 

@@ -121,6 +121,15 @@ def test_damage_is_an_error_or_harmless_never_a_crash(data):
         return
 
 
+def test_absurd_alignment_is_refused_before_the_file_is_filled_up_to_it():
+    image = bytearray(elf(run_path="/home/ana/lib"))
+    header = struct.unpack_from("<Q", image, 32)[0]
+    for number in range(struct.unpack_from("<H", image, 56)[0]):
+        struct.pack_into("<Q", image, header + number * 56 + 48, 1 << 40)
+    with pytest.raises(InterpreterError):
+        rewrite_run_path(bytes(image), ["$ORIGIN/" + "x" * 100])
+
+
 @pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="programs of macOS are no ELF files"
 )

@@ -12,11 +12,15 @@ help: ## list the commands
 
 demo: $(VENV)/user nix ## run examples/pandas.ipynb in its own Nix environment and show its result
 	@mkdir -p $(OUT)
-	$(BIN)/nixenv run examples/pandas.ipynb --output $(OUT)/pandas.ipynb
+	@cp examples/pandas.ipynb $(OUT)/pandas.ipynb
+	@echo "$(OUT)/pandas.ipynb: the packages of its lock, with a Python that this machine can have"
+	@$(BIN)/nixenv lock $(OUT)/pandas.ipynb >/dev/null
+	@$(BIN)/nixenv run $(OUT)/pandas.ipynb --output $(OUT)/pandas.ipynb
+	@echo
 	@$(BIN)/python tools/show_outputs.py $(OUT)/pandas.ipynb
 	@echo
 	@echo "The same notebook in JupyterLab:"
-	@echo "  $(BIN)/pip install jupyterlab && $(BIN)/nixenv kernelspec install --sys-prefix && $(BIN)/jupyter lab examples/pandas.ipynb"
+	@echo "  $(BIN)/pip install jupyterlab && $(BIN)/nixenv kernelspec install --sys-prefix && $(BIN)/jupyter lab $(OUT)/pandas.ipynb"
 
 test: $(VENV)/dev nix ## every test: style, types, unit, laws, and the real things
 	$(BIN)/ruff check .
@@ -52,7 +56,8 @@ $(VENV)/python:
 	@touch $@
 
 $(VENV)/user: $(VENV)/python pyproject.toml
-	$(BIN)/pip install --quiet --editable .
+	@echo "installing nixenv into $(VENV)"
+	@$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/user pyproject.toml

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -86,7 +87,14 @@ def call(*command: str, seconds: float, cwd: Path) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, f"not done after {seconds:.0f} s"
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return done.returncode == 0, lines[-1] if lines else f"exit status {done.returncode}"
+    errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception)\b", line)]
+    last = (errors or lines or [f"exit status {done.returncode}"])[-1]
+    return done.returncode == 0, without_paths(last)
+
+
+def without_paths(text: str) -> str:
+    """A message without where the throwaway venv was, which says nothing to a reader."""
+    return re.sub(r"\(?'?/(?:[^\s/']+/)+[^\s']*'?,?\s?", "", text).strip()
 
 
 @cache
@@ -221,7 +229,10 @@ def write(arguments: argparse.Namespace) -> None:
 def tables(pins: list[Pin], results: list[Result], rule: str) -> str:
     """The summary, the comparison of graces, and one line for each pin."""
     found = {(result.pin, result.rule): result for result in results}
-    rules = sorted({result.rule for result in results if result.rule.startswith("ours-")}, key=len)
+    rules = sorted(
+        {result.rule for result in results if result.rule.startswith("ours-")},
+        key=lambda rule: int(rule[5:]),
+    )
     summary = [
         f"| {name} | {count(pins, found, name)} of {len(pins)} |" for name in ("plain", *rules)
     ]
@@ -246,7 +257,7 @@ def verdict(result: Result | None) -> str:
     """Works, or the reason why not, in a cell of a table."""
     if result is None:
         return "not run"
-    why = result.why.replace("|", "\\|").replace("`", "'")
+    why = without_paths(result.why).replace("|", "\\|").replace("`", "'")
     return "works" if result.works else f"`{why[:100]}{'…' if len(why) > 100 else ''}`"
 
 

@@ -2,12 +2,13 @@
 
 import itertools
 import os
+import time
 
-from benchmarks.kernels import kernelspecs, start, wait
+from benchmarks.kernels import kernelspecs, started, wait
 from benchmarks.measure import Row, Side, compare
 from benchmarks.workplace import HUNDRED, UV, Workplace
 
-SMALL = ("humanize", "tabulate", "inflection", "toolz", "pluggy", "xxhash", "docopt", "termcolor")
+SMALL = ("humanize", "tabulate", "inflection", "toolz", "pluggy", "xxhash", "parse", "termcolor")
 
 
 def measure(place: Workplace) -> list[Row]:
@@ -22,33 +23,23 @@ def measure(place: Workplace) -> list[Row]:
 
     async def extended() -> float:
         package = next(ours)
-        kernel, _ = await start(place, "nixenv", notebook)
-        await kernel.run("import pandas")
-        code = f"import time; t = time.perf_counter()\n%nixenv add {package}\nimport {package}\nprint('took', time.perf_counter() - t)"
-        seconds = float((await kernel.run(code)).rpartition("took")[2])
-        await kernel.stop()
-        return seconds
+        async with started(place, "nixenv", notebook) as (kernel, _):
+            await kernel.run("import pandas")
+            begin = time.perf_counter()
+            await kernel.run(f"%nixenv add {package}\nimport {package}")
+            return time.perf_counter() - begin
 
     async def reinstalled() -> float:
         package = next(theirs)
-        kernel, _ = await start(place, "plain", notebook)
-        await kernel.run("import pandas")
-
-        def restart() -> None:
-            place.run(
-                *UV, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"), package
-            )
-
-        import time  # noqa: PLC0415
-
-        begin = time.perf_counter()
-        restart()
-        await kernel.stop()
-        again, _ = await start(place, "plain", notebook)
-        await again.run(f"import {package}")
-        seconds = time.perf_counter() - begin
-        await again.stop()
-        return seconds
+        async with started(place, "plain", notebook) as (kernel, _):
+            await kernel.run("import pandas")
+            begin = time.perf_counter()
+            python = str(venv / "bin" / "python")
+            place.run(*UV, "pip", "install", "--quiet", "--python", python, package)
+            await kernel.stop()
+            async with started(place, "plain", notebook) as (again, _):
+                await again.run(f"import {package}")
+                return time.perf_counter() - begin
 
     return [
         compare(

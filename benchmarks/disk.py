@@ -16,7 +16,7 @@ TEN = (
     "toolz",
     "pluggy",
     "xxhash",
-    "docopt",
+    "parse",
     "termcolor",
     "polars",
     "sympy",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +48,17 @@ class Kernel:
         await self.client.get_shell_msg(timeout=600)
 
     async def stop(self) -> None:
-        """Shut it down, and wait until it is gone."""
+        """Shut it down, and wait until it is gone; a second time does nothing."""
         self.client.stop_channels()
-        await self.manager.shutdown_kernel(now=True)
+        if self.manager.has_kernel:
+            await self.manager.shutdown_kernel(now=True)
 
 
-async def start(place: Workplace, kernelspec: str, notebook: Path) -> tuple[Kernel, float]:
-    """Start a kernel for a notebook, as a server does; the seconds until it answers."""
+@asynccontextmanager
+async def started(
+    place: Workplace, kernelspec: str, notebook: Path
+) -> AsyncIterator[tuple[Kernel, float]]:
+    """A kernel for a notebook, started as a server does, and the seconds until it answered."""
     specs = KernelSpecManager(kernel_dirs=[str(place.root / "kernels")], ensure_native_kernel=False)
     manager = AsyncKernelManager(kernel_name=kernelspec, kernel_spec_manager=specs)
     begin = time.perf_counter()
@@ -63,8 +68,11 @@ async def start(place: Workplace, kernelspec: str, notebook: Path) -> tuple[Kern
     client = manager.client()
     client.start_channels()
     kernel = Kernel(manager, client)
-    await kernel.ready()
-    return kernel, time.perf_counter() - begin
+    try:
+        await kernel.ready()
+        yield kernel, time.perf_counter() - begin
+    finally:
+        await kernel.stop()
 
 
 def kernelspecs(place: Workplace, venv: Path) -> None:

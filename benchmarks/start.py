@@ -5,7 +5,7 @@ And the imports of a second start, beside the same venv with its bytecode compil
 
 import os
 
-from benchmarks.kernels import kernelspecs, start, wait
+from benchmarks.kernels import kernelspecs, started, wait
 from benchmarks.measure import Row, Side, compare
 from benchmarks.workplace import HUNDRED, Workplace
 
@@ -21,30 +21,27 @@ def measure(place: Workplace) -> list[Row]:
     kernelspecs(place, venv)
     os.environ.update(place.env)
 
-    async def started(kernelspec: str) -> float:
-        kernel, seconds = await start(place, kernelspec, notebook)
-        await kernel.stop()
-        return seconds
+    async def start(kernelspec: str) -> float:
+        async with started(place, kernelspec, notebook) as (_, seconds):
+            return seconds
 
-    async def imported(kernelspec: str) -> float:
-        kernel, _ = await start(place, kernelspec, notebook)
-        seconds = float(await kernel.run(IMPORTS))
-        await kernel.stop()
-        return seconds
+    async def imports(kernelspec: str) -> float:
+        async with started(place, kernelspec, notebook) as (kernel, _):
+            return float(await kernel.run(IMPORTS))
 
     return [
         compare(
             "kernel start, environment already there",
-            Side("nixenv", lambda: wait(lambda: started("nixenv"))),
-            Side("the plain kernelspec in a uv venv", lambda: wait(lambda: started("plain"))),
+            Side("nixenv", lambda: wait(lambda: start("nixenv"))),
+            Side("the plain kernelspec in a uv venv", lambda: wait(lambda: start("plain"))),
             target=1.03,
             rounds=15,
             warm_up=2,
         ),
         compare(
             "second start, `import pandas, sklearn, matplotlib`",
-            Side("nixenv", lambda: wait(lambda: imported("nixenv"))),
-            Side("the same import in a compiled venv", lambda: wait(lambda: imported("plain"))),
+            Side("nixenv", lambda: wait(lambda: imports("nixenv"))),
+            Side("the same import in a compiled venv", lambda: wait(lambda: imports("plain"))),
             target=1.05,
             rounds=9,
             warm_up=2,

@@ -19,9 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the program's name; those of this process when absent.
     """
-    from nixenv.cli.parser import build_parser  # noqa: PLC0415
+    from nixenv.cli.parser import build_parser, parse_command_line  # noqa: PLC0415
 
-    arguments = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
+    arguments = parse_command_line(sys.argv[1:] if argv is None else argv)
     if arguments.verb is None:
         build_parser().print_help()
         return 0

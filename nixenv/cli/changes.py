@@ -73,8 +73,4 @@ def packages_here(lock: Lock, system: str) -> tuple[LockedPackage, ...]:
 
 def held_lines(lock: Lock) -> tuple[str, ...]:
     """`numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09`, one per held package."""
-    return tuple(
-        f"{package.name} {package.version}, {package.held}"
-        for package in sorted(lock.packages)
-        if package.held
-    )
+    return tuple(package.held for package in sorted(lock.packages) if package.held)

@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
             "name": package.name,
             "version": package.version,
             "requirement": asked.get(package.name, ""),
-            "held": package.held,
+            # The lock's sentence begins with the package, which has a column of its own here.
+            "held": package.held.removeprefix(f"{package.name} {package.version}, "),
         }
         for package in packages_here(lock, current_system())
     ]

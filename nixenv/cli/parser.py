@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 NOTEBOOK_HELP = "a notebook (.ipynb), or a nixenv.toml"
@@ -17,6 +18,9 @@ EXIT_CODES = {
     5: "the network: a registry or a cache",
     130: "stopped on request (Ctrl-C, SIGTERM); nothing half-made is left",
 }
+
+_REPEATED = ("requirements", "names", "notebooks", "command")
+"""Operands that may be given any number of times; a verb has one of them at most."""
 
 _Verbs = Any  # argparse names the class of `add_subparsers()` with an underscore only
 
@@ -36,6 +40,27 @@ def build_parser() -> argparse.ArgumentParser:
     _add_question_verbs(verbs)
     _add_machine_verbs(verbs)
     return parser
+
+
+def parse_command_line(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line, with operands before, between or after the options.
+
+    argparse forgets operands that come after an option where the last operand may be given any number
+    of times, and `init a.ipynb --python 3.8 numpy` is what everybody types.
+
+    Raises:
+        SystemExit: The line is not a command; argparse has said why.
+    """
+    parser = build_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if not rest:
+        return arguments
+    name = next((name for name in _REPEATED if hasattr(arguments, name)), None)
+    is_command = name == "command" and rest[0] == "--"
+    if name is None or (not is_command and any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    setattr(arguments, name, [*getattr(arguments, name), *rest[is_command:]])
+    return arguments
 
 
 def _add_spec_verbs(verbs: _Verbs) -> None:

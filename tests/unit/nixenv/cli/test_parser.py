@@ -7,7 +7,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from nixenv.cli.parser import build_parser
+from nixenv.cli.parser import build_parser, parse_command_line
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -68,3 +68,29 @@ def test_shell_command_keeps_its_own_options():
     )
     assert arguments.command == ["python", "-c", "print(1)", "--json"]
     assert not arguments.json
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "operands"),
+    [
+        ("init a.ipynb --python 3.8 numpy six", "requirements", ["numpy", "six"]),
+        ("init --python 3.8 a.ipynb numpy", "requirements", ["numpy"]),
+        ("init a.ipynb numpy --quiet six", "requirements", ["numpy", "six"]),
+        ("add a.ipynb --quiet six", "requirements", ["six"]),
+        ("build a.ipynb --json b.ipynb", "notebooks", ["a.ipynb", "b.ipynb"]),
+        ("shell a.ipynb --quiet -- python -V", "command", ["python", "-V"]),
+        ("shell a.ipynb -- python -V", "command", ["python", "-V"]),
+    ],
+)
+def test_operands_may_stand_on_either_side_of_options(line, name, operands):
+    assert getattr(parse_command_line(line.split()), name) == operands
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["sync a.ipynb b.ipynb", "init a.ipynb --pyhton 3.8 numpy", "shell a.ipynb --nice -- ls"],
+)
+def test_what_no_verb_takes_is_refused(line, capsys):
+    with pytest.raises(SystemExit):
+        parse_command_line(line.split())
+    assert "unrecognized arguments" in capsys.readouterr().err

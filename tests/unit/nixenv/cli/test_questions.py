@@ -46,10 +46,9 @@ def test_packages_here_leaves_out_those_of_other_systems():
 
 
 def test_held_lines_give_the_reason():
-    lock = lock_of(
-        LockedPackage("numpy", "1.23.5", held="held to 2023-03: pandas 1.5.0 is of 2022-09")
-    )
-    assert held_lines(lock) == ("numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09",)
+    reason = "numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09"
+    lock = lock_of(LockedPackage("numpy", "1.23.5", held=reason), LockedPackage("pandas", "1.5.0"))
+    assert held_lines(lock) == (reason,)
 
 
 PACKAGES = {

@@ -1,4 +1,4 @@
-"""Write `docs/cli.md` from the command line's own parser: `write_cli_reference.py [--check]`.
+"""Write `docs/cli.md` from the parser and the magics themselves: `write_cli_reference.py [--check]`.
 
 A test runs it with `--check`, so the page cannot tell what the parser does not do.
 """
@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nixenv.cli.parser import EXIT_CODES, build_parser
-from nixenv.config import VARIABLE_PREFIX
-from nixenv.traits import Nixenv
+from nixenv.kernel.magics import HELP, INSTALLERS
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 
 INTRODUCTION = """\
-# The command line
+# Commands and magics
 
-Made from the parser by `tools/write_cli_reference.py`; change it there.
+Made from the parser and the magics by `tools/write_cli_reference.py`; change it there.
 
 Results go to standard output, progress to standard error: bars on a terminal, plain lines elsewhere.
 `--json` prints one JSON object instead, `{"error": {…}}` when something went wrong; `--quiet` leaves out
@@ -27,10 +26,14 @@ progress and summaries. Ctrl-C and SIGTERM stop cleanly at any moment. A noteboo
 step, and only if nobody else has changed it meanwhile.
 """
 
-SETTINGS = """\
-Each can be set in five places, the later wins: `c.Nixenv.NAME = …` in a Jupyter server's configuration;
-`/etc/nixenv/config.json`; `$XDG_CONFIG_HOME/nixenv/config.json` (both `{"Nixenv": {"NAME": …}}`); the
-environment variable; an option such as `--store`. `nixenv config` shows what is in force and why.
+MAGICS = """\
+In a kernel of nixenv, `%nixenv` is there from the start; elsewhere, `%load_ext nixenv` brings it. Tab completes verbs
+and options, `%nixenv?` shows this:
+"""
+
+INSTALLERS_SAY = """\
+`{names}` and the same with `!` before them answer questions about the environment, such as `%pip list`.
+Asked for a change, they refuse and name the `%nixenv` line that makes it.
 """
 
 
@@ -55,14 +58,16 @@ def reference() -> Iterator[str]:
         yield from _verb(name, verb)
     yield "## Exit codes\n"
     yield from _table(("code", "meaning"), [(str(code), text) for code, text in EXIT_CODES.items()])
-    yield "\n## Settings\n"
-    yield SETTINGS
-    yield from _table(("setting", "variable", "meaning"), sorted(_settings()))
+    yield "\nEvery setting is in [configuration.md](configuration.md).\n"
+    yield "## Magics\n"
+    yield MAGICS
+    yield f"```\n{HELP}```\n"
+    yield INSTALLERS_SAY.format(names="`, `".join(f"%{name}" for name in INSTALLERS)).rstrip()
 
 
 def _verb(name: str, verb: argparse.ArgumentParser) -> Iterator[str]:
     yield f"## `nixenv {name}`\n"
-    yield f"{verb.description}\n"
+    yield f"{(verb.description or '').replace('?.', '?')}\n"
     shown = [action for action in _actions(verb) if action.help not in (None, argparse.SUPPRESS)]
     operands = " ".join(_operand(action) for action in shown if not action.option_strings)
     example = (verb.epilog or "").splitlines()[1].strip()
@@ -94,13 +99,6 @@ def _name(action: argparse.Action) -> str:
     value = action.metavar or ("|".join(action.choices) if action.choices else "")
     takes_value = action.nargs != 0 and value
     return " ".join(filter(None, (names, f"`{value}`" if takes_value else "")))
-
-
-def _settings() -> Iterator[tuple[str, str, str]]:
-    for name, trait in Nixenv.class_own_traits(config=True).items():
-        default = trait.default_value
-        shown = f" Default: `{default}`." if isinstance(default, (int, float)) else ""
-        yield f"`{name}`", f"`{VARIABLE_PREFIX}{name.upper()}`", f"{trait.help}{shown}"
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:

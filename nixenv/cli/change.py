@@ -14,6 +14,7 @@ from nixenv.cli.carried import Carried, naming
 from nixenv.cli.changes import changes_between
 from nixenv.cli.command import Context
 from nixenv.cli.outcome import Outcome, clock, note_use
+from nixenv.cli.requirements import without_secrets
 from nixenv.notebook.metadata import KEY, Document, write_document
 from nixlib.engine import Upgrade, lock_spec
 from nixlib.environment import Environment, find_environment
@@ -36,7 +37,7 @@ def change(
     Raises:
         NixError: As `nixlib.engine` and `write_document` raise; the document is as it was.
     """
-    started = clock()
+    started, spec = clock(), without_secrets(spec)
     with naming(carried.document):
         lock = resolve(carried, spec, context, upgrade=upgrade, as_of=as_of)
     built = build_lock(carried, spec, lock, context)
@@ -57,7 +58,7 @@ def relock(
     Raises:
         NixError: As `change`.
     """
-    started = clock()
+    started, spec = clock(), without_secrets(spec)
     with naming(carried.document):
         lock = resolve(carried, spec, context, upgrade=upgrade, as_of=as_of)
     save(carried.document, spec, lock)

@@ -23,8 +23,12 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
         # The spec's own reader knows what a date is, and says so.
         with naming(carried.document):
             parse_spec({"version": 1, "exclude-newer": arguments.as_of})
+    spec = carried.spec
+    if arguments.python:
+        with naming(carried.document):
+            spec = parse_spec({**spec.to_json(), "python": arguments.python})
     upgrade = _upgrade(arguments.upgrade, carried.lock)
-    outcome = relock(carried, carried.spec, context, upgrade=upgrade, as_of=arguments.as_of)
+    outcome = relock(carried, spec, context, upgrade=upgrade, as_of=arguments.as_of)
     count = len(outcome.lock.packages)
     headline = f"locked `{carried.document.name}`: {count} packages ({outcome.seconds:.1f} s)"
     if not outcome.changes.lines():

@@ -94,6 +94,7 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
     verb.add_argument(
         "--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)"
     )
+    verb.add_argument("--python", metavar="X.Y", help="ask for another Python from now on")
 
 
 def _add_environment_verbs(verbs: _Verbs) -> None:

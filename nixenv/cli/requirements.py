@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nixlib.errors import RequirementError
-from nixlib.resolvers.requirements import Wanted, parse_requirement, parse_requirements
+from nixlib.resolvers.requirements import (
+    Wanted,
+    parse_requirement,
+    parse_requirements,
+    public_line,
+    public_url,
+)
+from nixlib.spec import Spec
 
 
 def with_added(existing: Sequence[str], typed: Sequence[str]) -> tuple[str, ...]:
@@ -29,6 +37,19 @@ def with_added(existing: Sequence[str], typed: Sequence[str]) -> tuple[str, ...]
         else:
             lines.append(wanted)
     return tuple(line.text for line in lines)
+
+
+def without_secrets(spec: Spec) -> Spec:
+    """`spec` as it may be written into a notebook: no URL in it holds user info, query or fragment.
+
+    What is typed by hand into the metadata comes this way; credentials are found again through the
+    user's own configuration.
+    """
+    return replace(
+        spec,
+        requirements=tuple(public_line(line) for line in spec.requirements),
+        indexes=tuple(public_url(url) for url in spec.indexes),
+    )
 
 
 def with_removed(existing: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:

@@ -94,7 +94,8 @@ def _interpreter_of(script: Path) -> str | None:
     # A path too long for the kernel's `#!` is called through /bin/sh: '''exec' /long/bin/python "$0" …
     wrapped = re.search(r"'''exec' \"?([^\"\n]+?/python[^\"\s]*)\"?", head)
     found = direct or wrapped
-    return found.group(1) if found and Path(found.group(1)).exists() else None
+    # Not Path.exists, which raises where a folder on the way is closed to this user.
+    return found.group(1) if found and os.path.exists(found.group(1)) else None  # noqa: PTH110
 
 
 def probe(python: str, around: Surroundings) -> Installation:
@@ -177,7 +178,7 @@ def _check_kernelspec(found: list[Installation]) -> tuple[Finding, ...]:
     """The kernelspec that each Jupyter sees first; those with none are one finding."""
     folders = {place for one in found for place in one.facts.get("kernels", ())}
     seen = [Path(place) / "nixenv" / "kernel.json" for place in sorted(folders)]
-    present = [file for file in seen if file.is_file()]
+    present = [file for file in seen if os.path.isfile(file)]  # noqa: PTH113 - as above
     if not present:
         return (
             Finding(

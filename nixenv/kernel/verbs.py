@@ -44,8 +44,9 @@ VERBS: Mapping[str, Verb] = {
         Verb("list", "", "every package of the environment"),
         Verb("tree", "[--why NAME]", "which package needs which", {"--why": True}),
         Verb("status", "", "what the notebook asks for, and what this kernel runs in"),
-        Verb("lock", "[--upgrade [NAME …]] [--as-of DATE]", "resolve the requirements again",
-             {"--upgrade": False, "--as-of": True}, operands="--upgrade"),
+        Verb("lock", "[--upgrade [NAME …]] [--as-of DATE] [--python X.Y]",
+             "resolve the requirements again",
+             {"--upgrade": False, "--as-of": True, "--python": True}, operands="--upgrade"),
         Verb("sync", "", "bring the kernel to what the notebook says", changes_environment=True),
     )
 }  # fmt: skip

@@ -96,7 +96,8 @@ def _run(folder: Path, version: str, sources: bytes) -> bytes:
     # A fixed hash seed, because the order of a set in marshalled code depends on it before 3.11.
     # Isolated mode would ignore that variable, so each of its parts is asked for by itself.
     program = folder / f"bin/python{minor_of(version)}"
-    command = [program, "-s", "-S", "-B", "-W", "ignore", "-c", _SCRIPT.read_text("utf-8"), version]
+    flags = ("-s", "-S", "-B", "-W", "ignore")
+    command = [str(program), *flags, "-c", _SCRIPT.read_text("utf-8"), version]
     try:
         done = subprocess.run(
             command,

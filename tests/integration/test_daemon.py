@@ -125,17 +125,21 @@ except NixError as error:
 
 
 def test_socket_where_nobody_listens_is_named(tmp_path: Path) -> None:
-    with open_store(f"unix://{tmp_path}/socket") as store:
-        with pytest.raises(DaemonUnavailableError) as caught:
-            store.query_valid_paths([ABSENT])
+    with (
+        open_store(f"unix://{tmp_path}/socket") as store,
+        pytest.raises(DaemonUnavailableError) as caught,
+    ):
+        store.query_valid_paths([ABSENT])
     assert caught.value.tried == (f"{tmp_path}/socket",)
 
 
 def test_machine_without_nix_is_told_how_to_get_it(tmp_path: Path) -> None:
     env = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
-    with open_store(str(tmp_path / "store"), env=env) as store:
-        with pytest.raises(DaemonUnavailableError) as caught:
-            store.query_valid_paths([ABSENT])
+    with (
+        open_store(str(tmp_path / "store"), env=env) as store,
+        pytest.raises(DaemonUnavailableError) as caught,
+    ):
+        store.query_valid_paths([ABSENT])
     assert str(tmp_path) in caught.value.tried
     assert caught.value.hint
 
@@ -173,9 +177,12 @@ def test_silent_daemon_is_given_up_after_the_timeout(open_dir: Path) -> None:  #
 
 def test_something_else_on_the_socket_is_refused(open_dir: Path) -> None:  # noqa: F811
     answer = b"HTTP/1.1 400 Bad Request\r\n\r\n"
-    with listener(open_dir, answer) as uri, open_store(uri) as store:
-        with pytest.raises(ProtocolError):
-            store.query_valid_paths([ABSENT])
+    with (
+        listener(open_dir, answer) as uri,
+        open_store(uri) as store,
+        pytest.raises(ProtocolError),
+    ):
+        store.query_valid_paths([ABSENT])
 
 
 def test_socket_with_a_long_path_is_reached(open_dir: Path) -> None:  # noqa: F811
@@ -188,12 +195,18 @@ def test_socket_with_a_long_path_is_reached(open_dir: Path) -> None:  # noqa: F8
         with socket.socket(socket.AF_UNIX) as server:
             server.bind("socket")
             server.listen()
-            thread = threading.Thread(target=lambda: server.accept()[0].close())
+
+            def hang_up() -> None:
+                server.accept()[0].close()
+
+            thread = threading.Thread(target=hang_up)
             thread.start()
             os.chdir(here)
-            with open_store(f"unix://{deep}/socket") as store:
-                with pytest.raises(DaemonRefusedError):  # it hangs up: so it was reached
-                    store.query_valid_paths([ABSENT])
+            with (
+                open_store(f"unix://{deep}/socket") as store,
+                pytest.raises(DaemonRefusedError),  # it hangs up: so it was reached
+            ):
+                store.query_valid_paths([ABSENT])
             thread.join()
     finally:
         os.chdir(here)

@@ -16,9 +16,11 @@ pytestmark = [pytest.mark.daemon, pytest.mark.network]
 
 def test_newest_nix_speaks_the_newest_protocol_we_know(open_dir: Path) -> None:  # noqa: F811
     newest = newest_nix()
-    with open_store(str(open_dir / "store"), env=newest.env()) as store:
-        with store._pool.connection() as connection:
-            greeting = connection.greeting
+    with (
+        open_store(str(open_dir / "store"), env=newest.env()) as store,
+        store._pool.connection() as connection,
+    ):
+        greeting = connection.greeting
     assert newest.version >= (2, 26)
     assert greeting.minor == 38
     assert greeting.nix_version.startswith(".".join(map(str, newest.version)))

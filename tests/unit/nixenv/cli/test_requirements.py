@@ -2,8 +2,9 @@
 
 import pytest
 
-from nixenv.cli.requirements import with_added, with_removed
+from nixenv.cli.requirements import with_added, with_removed, without_secrets
 from nixlib.errors import RequirementError
+from nixlib.spec import Spec
 
 
 def test_add_appends_what_is_new():
@@ -45,3 +46,18 @@ def test_remove_names_the_nearest_when_there_is_none():
         with_removed(("pandas", "seaborn"), ["pandsa"])
     assert caught.value.hint == "did you mean `pandas`?"
     assert caught.value.requirement == "pandsa"
+
+
+def test_hand_written_secrets_do_not_stay():
+    spec = Spec(
+        requirements=(
+            "six @ https://me:hush@example.org/six-1-py3-none-any.whl?token=hush",
+            "numpy",
+        ),
+        indexes=("https://me:hush@example.org/simple",),
+    )
+    clean = without_secrets(spec)
+    assert "hush" not in str(clean.to_json())
+    assert clean.indexes == ("https://example.org/simple",)
+    assert clean.requirements[1] == "numpy"
+    assert without_secrets(clean) == clean

@@ -1,0 +1,76 @@
+"""The rules that CONTRIBUTING.md gives about who may import what."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENGINE_LIBRARIES = {"certifi", "httpx", "isal", "packaging", "tomli", "typing_extensions", "uv"}
+PURE = (
+    "canonical.py",
+    "composition/compose.py",
+    "composition/merge.py",
+    "lock.py",
+    "nar.py",
+    "plan.py",
+    "spec.py",
+    "storenames.py",
+    "storepath.py",
+    "tree.py",
+)
+WORLD = {
+    "asyncio",
+    "http",
+    "os",
+    "pathlib",
+    "shutil",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "tempfile",
+}
+
+
+def imported(file):
+    """Top-level names of everything that `file` imports by an absolute name, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module.partition(".")[0]
+
+
+def foreign(folder, allowed):
+    """What files below `folder` import beside the standard library and `allowed`, and where."""
+    return {
+        (name, file.relative_to(ROOT).as_posix())
+        for file in (ROOT / folder).rglob("*.py")
+        for name in imported(file)
+        if name not in sys.stdlib_module_names and name not in allowed
+    }
+
+
+def test_engine_imports_nothing_of_jupyter():
+    assert foreign("nixlib", {"nixlib", "_nixenv_commands", *ENGINE_LIBRARIES}) == set()
+
+
+@pytest.mark.parametrize(
+    ("folder", "allowed"),
+    [
+        ("nixenv/kernel", {"IPython", "ipykernel"}),
+        ("nixlib/composition/builtin", {"_nixenv_commands"}),
+        ("nixlib/builders", set()),
+    ],
+)
+def test_what_runs_inside_an_environment_needs_little(folder, allowed):
+    assert foreign(folder, allowed) == set()
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_module_cannot_reach_the_world(name):
+    tree = ast.parse((ROOT / "nixlib" / name).read_text(encoding="utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert WORLD.isdisjoint(imported(ROOT / "nixlib" / name))
+    assert "open" not in [call.id for call in calls if isinstance(call, ast.Name)]

@@ -117,7 +117,7 @@ def _layout(
         _parts(packages, "data"),
         {
             "bin": Mount(_parts(packages, "bin"), programs, commands),
-            "lib": Mount((), {folder: Mount((), {**_library(interpreter), "site-packages": site})}),
+            "lib": Mount((), _library(interpreter, site)),
             "include": Mount((), {**_headers(interpreter), "site": Mount((), headers)}),
             "pyvenv.cfg": _pyvenv_cfg(interpreter.version),
             **({"pip.conf": _PIP_CONF} if has_pip else {}),
@@ -146,20 +146,25 @@ def _interpreter_links(interpreter: InterpreterPackage) -> dict[str, Node]:
     }
 
 
-def _library(interpreter: InterpreterPackage) -> dict[str, Node]:
-    """Links to the standard library, which this environment itself does not use.
+def _library(interpreter: InterpreterPackage, site: Node | Mount) -> dict[str, Node | Mount]:
+    """The folder `lib`: `site-packages`, and the standard library for this environment's children.
 
-    They are for its children: `python -m venv` records our `bin` as the child's `home`, and Python from
-    3.11 on then looks for `lib/python3.X/os.py` beside it. Without it a child has no library, or the one
-    at the interpreter's compiled-in prefix. With it a child that is made with `--system-site-packages`
-    also sees this environment's packages.
+    `python -m venv` records our `bin` as the child's `home`, and Python from 3.11 on then looks for the
+    landmarks `lib/python3.X/os.py` and `lib-dynload` beside it. Without them a child has no library, or
+    the one at the interpreter's compiled-in prefix; with them a child that is made with
+    `--system-site-packages` also sees this environment's packages. The library itself is one link: where
+    `sys.path` has room for a zip of it, a directory of that name serves as well.
     """
-    inside = f"lib/{interpreter.folder}"
-    names = interpreter.listing.children(inside)
+    folder = interpreter.folder
+    library = f"{interpreter.path}/lib/{folder}"
+    landmarks: dict[str, Node | Mount] = {
+        name: Symlink(f"../../../{library}/{name}")
+        for name in ("lib-dynload", "os.py")
+        if interpreter.listing.kind(f"lib/{folder}/{name}")
+    }
     return {
-        name: Symlink(f"../../../{interpreter.path}/{inside}/{name}")
-        for name in names
-        if name != "site-packages"
+        folder: Mount((), {**landmarks, "site-packages": site}),
+        f"{folder.replace('.', '')}.zip": Symlink(f"../../{library}"),
     }
 
 

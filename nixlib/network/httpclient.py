@@ -3,6 +3,7 @@
 The standard library's own, with what a few hundred parallel downloads need on top: a name is looked up
 once (32 look-ups at a time cost 5 s with resolvers that drop datagrams: measured), and one call from
 any thread ends them all. `httpx` took 1.1 s of processor time for 107 files and 141 MB, this takes 0.5.
+Certificates are read once in a process (up to 200 ms), by the first connection that needs them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import threading
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from nixlib.errors import NetworkError
 
@@ -31,6 +33,9 @@ Auth = Callable[[str], "tuple[str, str] | None"]
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 10
 _PORTS = {"http": 80, "https": 443}
+_SAFE = "/%:=&?~#+!$,;'@()*[]"
+"""What stands in a request as it is; anything else that is no letter or digit is escaped."""
+_READING_CERTIFICATES = threading.Lock()
 
 _Origin = tuple[str, str, int]
 
@@ -42,11 +47,15 @@ def no_auth(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The head of an answer; its body is read with `readinto` until that gives 0."""
+    """The head of an answer; its body is read with `readinto` until that gives 0.
+
+    `url` is what answered, after redirections.
+    """
 
     status: int
     headers: Mapping[str, str]
     readinto: Callable[[memoryview], int]
+    url: str
 
 
 class HttpClient:
@@ -55,18 +64,21 @@ class HttpClient:
     Args:
         timeout: Seconds without a byte after which a server counts as not answering.
         auth: Says which credentials go with a URL; asked again at each redirection.
+        certificates: A file of authorities to trust instead of the system's; empty for those.
     """
 
-    def __init__(self, *, timeout: float = 30.0, auth: Auth = no_auth) -> None:
+    def __init__(
+        self, *, timeout: float = 30.0, auth: Auth = no_auth, certificates: str = ""
+    ) -> None:
         self._timeout = timeout
         self._auth = auth
+        self._certificates = certificates
         self._lock = threading.Lock()
         self._idle: dict[_Origin, list[http.client.HTTPConnection]] = defaultdict(list)
         self._busy: set[http.client.HTTPConnection] = set()
         self._addresses: dict[tuple[str, int], list[tuple[str, int]]] = {}
         self._resolving = threading.Lock()
         self._closed = False
-        self._tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -90,16 +102,20 @@ class HttpClient:
         for connection in idle:
             connection.close()
 
+    def get(self, url: str, headers: Mapping[str, str] = {}) -> AbstractContextManager[Response]:
+        """`request` by GET."""
+        return self.request("GET", url, headers)
+
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str] = {}) -> Iterator[Response]:
-        """Ask for `url`, redirections followed.
+    def request(self, method: str, url: str, headers: Mapping[str, str] = {}) -> Iterator[Response]:
+        """Ask for `url` by GET or HEAD, redirections followed.
 
         Raises:
             OSError, http.client.HTTPException: The connection failed, worth another attempt.
-            NetworkError: A redirection that leads nowhere.
+            NetworkError: This is no URL, or a redirection leads nowhere.
         """
         for _ in range(_MAX_REDIRECTS):
-            connection, origin, answer = self._ask(url, headers)
+            connection, origin, answer = self._ask(method, url, headers)
             target = answer.getheader("location") if answer.status in _REDIRECTS else None
             if target is None:
                 break
@@ -107,11 +123,11 @@ class HttpClient:
             self._give_back(origin, connection, reusable=not answer.will_close)
             url = urljoin(url, target)
         else:
-            raise NetworkError(f"`{url}` redirects without end", url=url)
+            raise NetworkError(f"`{_public(url)}` redirects without end", url=_public(url))
         reusable = False
         try:
             fields = {name.lower(): value for name, value in answer.getheaders()}
-            yield Response(answer.status, fields, answer.readinto)
+            yield Response(answer.status, fields, answer.readinto, url)
             reusable = answer.isclosed() and not answer.will_close
         finally:
             # An answer that ends with its connection owns the socket: closing the connection is not enough.
@@ -119,23 +135,22 @@ class HttpClient:
             self._give_back(origin, connection, reusable=reusable)
 
     def _ask(
-        self, url: str, headers: Mapping[str, str]
+        self, method: str, url: str, headers: Mapping[str, str]
     ) -> tuple[http.client.HTTPConnection, _Origin, http.client.HTTPResponse]:
-        parts = urlsplit(url)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise NetworkError(f"`{url}` is not an HTTP URL", url=url)
-        origin = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        parts, origin = _parsed(url)
         proxy = _proxy_for(parts)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), _SAFE)
         sent = {"Accept-Encoding": "identity", "User-Agent": "nixenv", **headers}
         sent.update(_authorization("Authorization", self._auth(url)))
         if proxy and parts.scheme == "http":
-            target = url
+            target = quote(
+                urlunsplit(("http", parts.netloc.rpartition("@")[2], *parts[2:4], "")), _SAFE
+            )
             sent.update(_authorization("Proxy-Authorization", _user_of(proxy)))
         while True:
             connection, is_new = self._take(origin, proxy)
             try:
-                connection.request("GET", target, headers=sent)
+                connection.request(method, target, headers=sent)
                 return connection, origin, connection.getresponse()
             except (OSError, http.client.HTTPException):
                 self._give_back(origin, connection, reusable=False)
@@ -180,12 +195,15 @@ class HttpClient:
             # A connection that has its socket does not look the name up again.
             plain.sock = self._dial(host, port)
             if scheme == "https":
-                plain.sock = self._context().wrap_socket(plain.sock, server_hostname=host)
+                plain.sock = _tls_context(self._certificates).wrap_socket(
+                    plain.sock, server_hostname=host
+                )
             return plain
         at = (proxy.hostname or "", proxy.port or _PORTS.get(proxy.scheme, 80))
         if scheme == "http":
             return http.client.HTTPConnection(*at, timeout=self._timeout)
-        tunnel = http.client.HTTPSConnection(*at, timeout=self._timeout, context=self._context())
+        context = _tls_context(self._certificates)
+        tunnel = http.client.HTTPSConnection(*at, timeout=self._timeout, context=context)
         tunnel.set_tunnel(host, port, _authorization("Proxy-Authorization", _user_of(proxy)))
         return tunnel
 
@@ -210,18 +228,47 @@ class HttpClient:
                 self._addresses[host, port] = [(str(entry[4][0]), port) for entry in found]
             return self._addresses[host, port]
 
-    def _context(self) -> ssl.SSLContext:
-        with self._lock:
-            if self._tls is None:
-                self._tls = _tls_context()
-            return self._tls
+
+def _parsed(url: str) -> tuple[SplitResult, _Origin]:
+    """A URL's parts, and the server that they name.
+
+    Raises:
+        NetworkError: It names none.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise NetworkError("a URL cannot be read") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise NetworkError(f"`{_public(url)}` is not an HTTP URL", url=_public(url))
+    return parts, (parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
 
 
-def _tls_context() -> ssl.SSLContext:
+def _public(url: str) -> str:
+    """`url` without what may be secret."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _tls_context(certificates: str) -> ssl.SSLContext:
+    """The context of this process for `certificates`; threads that come meanwhile wait for it."""
+    with _READING_CERTIFICATES:
+        return _read_certificates(certificates, os.environ.get("SSL_CERT_FILE", ""))
+
+
+@lru_cache(maxsize=4)
+def _read_certificates(certificates: str, named: str) -> ssl.SSLContext:
     """The system's certificates, `SSL_CERT_FILE` and `SSL_CERT_DIR` included, else certifi's.
 
     A standalone Python looks where the machine that built it kept them, which may not exist here.
+
+    Args:
+        certificates: A file to take instead, unless the environment names one.
+        named: What `SSL_CERT_FILE` says.
     """
+    if certificates and not named:
+        return ssl.create_default_context(cafile=certificates)
     paths = ssl.get_default_verify_paths()
     if paths.cafile or paths.capath:
         return ssl.create_default_context()

@@ -177,4 +177,4 @@ class ProjectPages:
         kind = (
             answer.headers.get("content-type", "text/html").partition(";")[0].strip() or "text/html"
         )
-        return f"{kind} {public_url(str(answer.url))}\n".encode() + answer.content
+        return f"{kind} {public_url(answer.url)}\n".encode() + answer.content

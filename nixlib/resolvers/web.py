@@ -5,27 +5,40 @@ Only small things pass through here: pages, metadata, sizes. Wheels are fetched 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import HTTPException, responses
 from typing import TypeVar
-
-import httpx
+from urllib.parse import unquote, urlsplit
 
 from nixlib.cancel import Cancel
 from nixlib.errors import NetworkError
-from nixlib.resolvers.indexes import Indexes
+from nixlib.network.httpclient import HttpClient, Response
+from nixlib.resolvers.indexes import Credentials, Indexes
 from nixlib.resolvers.requirements import public_url
 
-__all__ = ["AT_ONCE", "Web"]
+__all__ = ["AT_ONCE", "Answer", "Web"]
 
 AT_ONCE = 16  # measured: 41 HEAD requests in 0.28 s; 32 were not faster
 _TRIES = 3
 _PAUSE = 0.2  # seconds before the second try, doubled for the third
+_CHUNK = 64 << 10
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said, whole: the body without compression, the URL after redirections."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    url: str
 
 
 class Web:
@@ -34,19 +47,18 @@ class Web:
     def __init__(self, indexes: Indexes, *, timeout: float, cancel: Cancel) -> None:
         self._indexes = indexes
         self._cancel = cancel
-        limits = httpx.Limits(max_connections=AT_ONCE)
-        self._client = httpx.Client(
-            follow_redirects=True, timeout=timeout, limits=limits, verify=_certificates(indexes)
+        self._client = HttpClient(
+            timeout=timeout, auth=self._credentials, certificates=indexes.certificates
         )
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nixenv-web")
 
-    def get(self, url: str, *, accept: str = "*/*") -> httpx.Response | None:
+    def get(self, url: str, *, accept: str = "*/*") -> Answer | None:
         """The answer to GET, or None when there is no such thing (404, 410).
 
         Raises:
             NetworkError: No answer, or one that says that something is wrong.
         """
-        return self._ask("GET", url, {"Accept": accept})
+        return self._ask("GET", url, {"Accept": accept, "Accept-Encoding": "gzip"})
 
     def size(self, url: str) -> int:
         """How many bytes there are at `url`.
@@ -77,7 +89,7 @@ class Web:
         )
         if answer is None:
             return None
-        whole = answer.status_code != HTTPStatus.PARTIAL_CONTENT  # the server knows no ranges
+        whole = answer.status != HTTPStatus.PARTIAL_CONTENT  # the server knows no ranges
         return answer.content[first:last] if whole else answer.content
 
     def each(self, work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> list[_Answer]:
@@ -99,32 +111,51 @@ class Web:
                 future.cancel()
 
     def close(self) -> None:
-        """Drop what has not begun, and close every connection."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Drop what has not begun, and end what has."""
         self._client.close()
+        self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def _ask(self, method: str, url: str, headers: dict[str, str]) -> httpx.Response | None:
-        auth = self._indexes.credentials(url)
+    def _ask(self, method: str, url: str, headers: dict[str, str]) -> Answer | None:
         trouble = ""
         for attempt in range(_TRIES):
             if attempt:
                 self._cancel.wait(_PAUSE * 2 ** (attempt - 1))
             self._cancel.check()
             try:
-                answer = self._client.request(method, url, headers=headers, auth=auth)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                with self._client.request(method, url, headers) as response:
+                    answer = _whole(response)
+            except (OSError, HTTPException, NetworkError, zlib.error) as error:
+                self._cancel.check()  # a connection that was cut to stop this is no failure
                 trouble = f"{type(error).__name__}: {error}".replace(url, public_url(url))
                 continue
-            if answer.status_code < HTTPStatus.BAD_REQUEST:
+            if answer.status < HTTPStatus.BAD_REQUEST:
                 return answer
-            trouble = f"HTTP status {answer.status_code} {answer.reason_phrase}"
+            trouble = f"HTTP status {answer.status} {responses.get(answer.status, '')}".rstrip()
             if (
-                answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
-                and answer.status_code != HTTPStatus.TOO_MANY_REQUESTS
+                answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+                and answer.status != HTTPStatus.TOO_MANY_REQUESTS
             ):
                 break
         _verdict(method, url, trouble)
         return None
+
+    def _credentials(self, url: str) -> Credentials | None:
+        """Who we are at `url`, which a direct URL may say itself."""
+        known = self._indexes.credentials(url)
+        parts = urlsplit(url)
+        if known is not None or not parts.username:
+            return known
+        return unquote(parts.username), unquote(parts.password or "")
+
+
+def _whole(response: Response) -> Answer:
+    """A response with its body, unpacked."""
+    body, buffer = bytearray(), memoryview(bytearray(_CHUNK))
+    while count := response.readinto(buffer):
+        body += buffer[:count]
+    packed = response.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip") and body
+    content = zlib.decompress(body, wbits=31) if packed else bytes(body)  # 31: gzip (zlib manual)
+    return Answer(response.status, response.headers, content, response.url)
 
 
 def _verdict(method: str, url: str, trouble: str) -> None:
@@ -137,9 +168,3 @@ def _verdict(method: str, url: str, trouble: str) -> None:
         details=(trouble,),
         url=public_url(url),
     )
-
-
-def _certificates(indexes: Indexes) -> bool | str:
-    if os.environ.get("SSL_CERT_FILE") or not indexes.certificates:
-        return True
-    return indexes.certificates

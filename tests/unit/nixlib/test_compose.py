@@ -113,6 +113,7 @@ def test_children_find_the_standard_library_beside_bin():
     assert found["lib/python3.11/os.py"] == Symlink(
         f"../../../{interpreter_of().path}/lib/python3.11/os.py"
     )
+    assert found["lib/python311.zip"] == Symlink(f"../../{interpreter_of().path}/lib/python3.11")
     assert isinstance(found[SITE], Directory)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.measure import Row
 from benchmarks.workplace import NIXENV, Workplace
+from nixlib.network.httpclient import HttpClient
 
 
 def measure(place: Workplace) -> list[Row]:
@@ -49,11 +50,10 @@ def _mirrored(place: Workplace, notebook: Path) -> Path:
     folder = place.root / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    import httpx  # noqa: PLC0415
-
-    with httpx.Client(follow_redirects=True) as client:
+    with HttpClient() as client:
         for url in _urls(notebook):
-            (folder / url.rsplit("/", 1)[-1]).write_bytes(client.get(url).content)
+            with client.get(url) as answer:
+                (folder / url.rsplit("/", 1)[-1]).write_bytes(b"".join(answer.chunks()))
     return folder
 
 

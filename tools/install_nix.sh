@@ -6,7 +6,7 @@ run() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 if command -v apt-get >/dev/null; then
     echo "installing Nix from the distribution's package nix-bin"
     run apt-get update -qq
-    run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nix-bin
+    run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nix-bin >/dev/null
 elif command -v dnf >/dev/null; then
     run dnf install -y nix
 elif command -v pacman >/dev/null; then

@@ -11,6 +11,6 @@ if ! "$python" -m venv "$dir" 2>/dev/null; then
     rm -rf "$dir"
     [ "$(id -u)" = 0 ] && sudo="" || sudo=sudo
     $sudo apt-get update -qq
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
     "$python" -m venv "$dir"
 fi

@@ -7,6 +7,7 @@ import time
 from email.utils import parsedate_to_datetime
 
 from nixenv.doctor.finding import Finding, Surroundings
+from nixlib.errors import NetworkError
 from nixlib.resolvers.indexes import Index
 
 PATIENCE = 10.0
@@ -26,21 +27,27 @@ def check_registries(around: Surroundings) -> tuple[Finding, ...]:
 
 def _ask(index: Index, around: Surroundings) -> tuple[Finding, str]:
     """What one registry's answer says, and its `Date` header (empty when it has none)."""
-    import httpx  # noqa: PLC0415 - a tenth of a second that only this check needs
+    from http.client import HTTPException  # noqa: PLC0415 - what only this check needs
+
+    from nixlib.network.httpclient import HttpClient  # noqa: PLC0415
 
     # `pip` is on every full registry; where it is not, a 404 is an answer too.
     url = index.url if index.flat else f"{index.url.rstrip('/')}/pip/"
     patience = min(PATIENCE, around.settings.timeout)
     try:
-        with httpx.Client(
-            timeout=patience, follow_redirects=True, verify=around.certificates or True
-        ) as client:
-            answer = client.head(url, auth=index.credentials or httpx.USE_CLIENT_DEFAULT)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        with (
+            HttpClient(
+                timeout=patience,
+                auth=lambda _: index.credentials,
+                certificates=around.certificates,
+            ) as client,
+            client.request("HEAD", url) as answer,
+        ):
+            status, date = answer.status, answer.headers.get("date", "")
+    except (OSError, HTTPException, NetworkError) as error:
         return _silent(index.public, str(error) or type(error).__name__), ""
-    date = answer.headers.get("Date", "")
-    if answer.status_code >= 500 or answer.status_code in (401, 403, 407):  # noqa: PLR2004
-        return _silent(index.public, f"it answers {answer.status_code}"), date
+    if status >= 500 or status in (401, 403, 407):  # noqa: PLR2004
+        return _silent(index.public, f"it answers {status}"), date
     return Finding("registry", "ok", f"`{index.public}` answers"), date
 
 

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    import httpx
+    from nixlib.network.httpclient import Response
 
 _PIECE = 256 * 1024
 # Bytes a second below which a download is given up, once it has had a while to begin.
 _LEAST_SPEED = 16 * 1024
+_OK = 200
 _MISSING = frozenset({403, 404, 410})  # S3 says 403 of what does not exist
 
 
@@ -72,37 +73,41 @@ class HttpCache:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        # Imported where it is used: importing it costs more than a cached kernel start may.
-        import httpx  # noqa: PLC0415
+        # Imported where it is used: a cached kernel start must not load it.
+        from nixlib.network.httpclient import HttpClient  # noqa: PLC0415
 
         self.url = url.rstrip("/")
         self._timeout = timeout
-        self._client = httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=5)
+        self._client = HttpClient(timeout=timeout)
 
     @contextmanager
     def stream(self, name: str) -> Iterator[Iterator[bytes] | None]:
         """The file in chunks, or nothing."""
-        import httpx  # noqa: PLC0415
+        from http.client import HTTPException  # noqa: PLC0415
 
         url = f"{self.url}/{name}"
         try:
-            # The archive brings its own compression; a second one would escape our limits.
-            with self._client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
-                if answer.status_code in _MISSING:
+            with self._client.get(url) as answer:
+                if answer.status in _MISSING:
                     yield None
                     return
-                answer.raise_for_status()
                 yield self._chunks(answer)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (OSError, HTTPException) as error:
             raise NetworkError(
                 f"the cache `{self.url}` does not answer as it should",
                 details=(f"{url}: {str(error) or type(error).__name__}",),
                 url=url,
             ) from error
 
-    def _chunks(self, answer: httpx.Response) -> Iterator[bytes]:
+    def _chunks(self, answer: Response) -> Iterator[bytes]:
+        if answer.status != _OK:
+            raise NetworkError(
+                f"the cache `{self.url}` does not answer as it should",
+                details=(f"{answer.url}: HTTP status {answer.status}",),
+                url=answer.url,
+            )
         start, size = time.monotonic(), 0
-        for chunk in answer.iter_raw():
+        for chunk in answer.chunks():
             size += len(chunk)
             spent = time.monotonic() - start - 2 * self._timeout
             if spent > 0 and size < spent * _LEAST_SPEED:

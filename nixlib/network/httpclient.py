@@ -35,6 +35,7 @@ _MAX_REDIRECTS = 10
 _PORTS = {"http": 80, "https": 443}
 _SAFE = "/%:=&?~#+!$,;'@()*[]"
 """What stands in a request as it is; anything else that is no letter or digit is escaped."""
+_CHUNK = 256 << 10
 _READING_CERTIFICATES = threading.Lock()
 
 _Origin = tuple[str, str, int]
@@ -49,13 +50,27 @@ def no_auth(url: str) -> None:
 class Response:
     """The head of an answer; its body is read with `readinto` until that gives 0.
 
-    `url` is what answered, after redirections.
+    `url` is what answered, after redirections; `length` the bytes to come, None where nobody says.
     """
 
     status: int
     headers: Mapping[str, str]
     readinto: Callable[[memoryview], int]
     url: str
+    length: int | None
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body in pieces.
+
+        Raises:
+            OSError, http.client.HTTPException: The connection failed, or ended too early.
+        """
+        buffer, received = memoryview(bytearray(_CHUNK)), 0
+        while count := self.readinto(buffer):
+            received += count
+            yield bytes(buffer[:count])
+        if self.length is not None and received < self.length:
+            raise http.client.HTTPException(f"it ended after {received} of {self.length} bytes")
 
 
 class HttpClient:
@@ -127,7 +142,7 @@ class HttpClient:
         reusable = False
         try:
             fields = {name.lower(): value for name, value in answer.getheaders()}
-            yield Response(answer.status, fields, answer.readinto, url)
+            yield Response(answer.status, fields, answer.readinto, url, answer.length)
             reusable = answer.isclosed() and not answer.will_close
         finally:
             # An answer that ends with its connection owns the socket: closing the connection is not enough.

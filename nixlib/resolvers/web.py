@@ -25,7 +25,6 @@ __all__ = ["AT_ONCE", "Answer", "Web"]
 AT_ONCE = 16  # measured: 41 HEAD requests in 0.28 s; 32 were not faster
 _TRIES = 3
 _PAUSE = 0.2  # seconds before the second try, doubled for the third
-_CHUNK = 64 << 10
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -150,11 +149,9 @@ class Web:
 
 def _whole(response: Response) -> Answer:
     """A response with its body, unpacked."""
-    body, buffer = bytearray(), memoryview(bytearray(_CHUNK))
-    while count := response.readinto(buffer):
-        body += buffer[:count]
-    packed = response.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip") and body
-    content = zlib.decompress(body, wbits=31) if packed else bytes(body)  # 31: gzip (zlib manual)
+    content = b"".join(response.chunks())
+    if content and response.headers.get("content-encoding", "").lower() in ("gzip", "x-gzip"):
+        content = zlib.decompress(content, wbits=31)  # 31 is gzip (zlib's manual, inflateInit2)
     return Answer(response.status, response.headers, content, response.url)
 
 

@@ -1,13 +1,14 @@
 """The rules that CONTRIBUTING.md gives about who may import what."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENGINE_LIBRARIES = {"certifi", "httpx", "isal", "packaging", "tomli", "typing_extensions", "uv"}
+ENGINE_LIBRARIES = {"certifi", "isal", "packaging", "tomli", "typing_extensions", "uv"}
 PURE = (
     "canonical.py",
     "composition/compose.py",
@@ -54,6 +55,26 @@ def foreign(folder, allowed):
 
 def test_engine_imports_nothing_of_jupyter():
     assert foreign("nixlib", {"nixlib", "_nixenv_commands", *ENGINE_LIBRARIES}) == set()
+
+
+def declared():
+    """The names of the dependencies in `pyproject.toml`, as they are imported."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    block = re.search(r"^dependencies = \[\n(.*?)^\]", text, re.DOTALL | re.MULTILINE)[1]
+    return {name.replace("-", "_") for name in re.findall(r'^ *"([a-z-]+)', block, re.MULTILINE)}
+
+
+def test_what_is_declared_is_what_is_imported():
+    # `typing_extensions` is for the type checker only; the others are in the environment, or are ours.
+    ours = {"nixlib", "nixenv", "_nixenv_commands", "IPython", "typing_extensions"}
+    used = {name for folder in ("nixlib", "nixenv") for name, _ in foreign(folder, ours)}
+    assert used == declared()
+
+
+def test_each_dependency_has_its_reason_in_the_docs():
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    assert {name.replace("-", "_") for name in rows} == declared()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Literal
 
 from nixlib.cancel import Cancel
 from nixlib.environment import Environment, environment_key, environment_link, find_environment
-from nixlib.lock import Lock, check_fresh
+from nixlib.lock import Lock, added_since, check_fresh
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import EventSink, Phase, ignore
 from nixlib.settings import Settings
@@ -73,6 +73,11 @@ def lock_spec(
         on_event=on_event,
         cancel=cancel,
     )
+    stands = (
+        previous
+        if previous and not as_of and previous.interpreter.version == interpreter.version
+        else None
+    )
     resolution = resolve_pypi(
         Request(
             requirements=spec.requirements,
@@ -82,6 +87,8 @@ def lock_spec(
             indexes=spec.indexes,
             exclude_newer=as_of or spec.exclude_newer,
             era=spec.era,
+            previous=stands,
+            added=added_since(stands, spec) if stands else (),
             upgrade=upgrade,
             notebook=notebook,
         ).preferring(previous.packages if previous else ()),

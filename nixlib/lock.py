@@ -163,6 +163,22 @@ def check_fresh(lock: Lock, spec: Spec, *, notebook: str = "") -> None:
         )
 
 
+def added_since(lock: Lock, spec: Spec) -> tuple[str, ...]:
+    """The last requirements of `spec`, without which `lock` would answer it; none when there are no such.
+
+    Examples:
+        >>> from nixlib.spec import Spec
+        >>> old, new = Spec(requirements=("a",)), Spec(requirements=("a", "b"))
+        >>> added_since(Lock(old.digest, LockedInterpreter("3.11.7", "host"), (), ()), new)
+        ('b',)
+    """
+    lines = spec.requirements
+    for count in range(1, len(lines) + 1):
+        if spec.with_requirements(lines[:-count]).digest == lock.spec:
+            return lines[-count:]
+    return ()
+
+
 def parse_lock(value: object) -> Lock:
     """A lock out of its JSON value.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from nixlib.lock import LockedPackage
+from nixlib.lock import Lock, LockedPackage
 
 __all__ = ["Request", "Resolution", "Resolver"]
 
@@ -29,6 +29,8 @@ class Request:
         era: Whether dependencies of old pins are held to their own time.
         preferences: Versions of the previous lock by name, kept where they still fit.
         elsewhere: The same by system, for systems on which the previous lock had another version.
+        previous: A lock that answers everything here but the lines `added`; None when there is none.
+        added: The requirements, last of all, that are new since then.
         upgrade: Names whose preference is forgotten, or `all`.
         notebook: What the notebook is called in messages.
     """
@@ -42,6 +44,8 @@ class Request:
     era: bool = True
     preferences: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    previous: Lock | None = None
+    added: tuple[str, ...] = ()
     upgrade: frozenset[str] | Literal["all"] = frozenset()
     notebook: str = ""
 

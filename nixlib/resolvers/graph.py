@@ -16,7 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Edge", "Graph", "Node", "WheelFile", "parse_uv_lock", "reached"]
+__all__ = ["Edge", "Graph", "Node", "WheelFile", "parse_uv_lock", "parse_uv_lock_for", "reached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,21 @@ def parse_uv_lock(text: str, root: str, environment: Mapping[str, str]) -> Graph
         root: The normalised name of the project that the file was made for.
         environment: Marker variables of one system and Python.
     """
+    return parse_uv_lock_for(text, root, {"": environment})[""]
+
+
+def parse_uv_lock_for(
+    text: str, root: str, environments: Mapping[str, Mapping[str, str]]
+) -> dict[str, Graph]:
+    """The same for several environments by name, of a file that is read once."""
     nodes = [_node(item) for item in tomllib.loads(text).get("package", [])]
     by_name: dict[str, list[Node]] = {}
     for node in nodes:
         by_name.setdefault(node.name, []).append(node)
-    return _walk(by_name, by_name[root][0], environment)
+    return {
+        name: _walk(by_name, by_name[root][0], environment)
+        for name, environment in environments.items()
+    }
 
 
 def _node(item: Mapping[str, Any]) -> Node:

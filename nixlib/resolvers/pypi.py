@@ -7,26 +7,26 @@ wheel for somebody else's machine must not stop this one.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from nixlib.cancel import Cancel
 from nixlib.errors import LockError, NetworkError, ResolutionError
-from nixlib.lock import Artifact, LockedPackage
-from nixlib.platforms import current_system, python_minor
+from nixlib.platforms import current_system
 from nixlib.progress import EventSink, Phase, Progress, ignore
 from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.conflict import Asker, explain
-from nixlib.resolvers.graph import Graph, Node, WheelFile, reached
+from nixlib.resolvers.graph import Graph, reached
 from nixlib.resolvers.holding import Choice, choose
-from nixlib.resolvers.indexes import PYPI, auth_for, credentials_source
+from nixlib.resolvers.increment import NOT_LOCKED, grow
+from nixlib.resolvers.indexes import auth_for, credentials_source
+from nixlib.resolvers.locking import locked_packages, without_wheel
 from nixlib.resolvers.requirements import parse_requirements, public_url
 from nixlib.resolvers.session import Session, open_session
 from nixlib.resolvers.uv import Refusal, Solution
-from nixlib.resolvers.wheels import best_wheel, served
+from nixlib.resolvers.wheels import served
 from nixlib.settings import Settings
 
 __all__ = ["PypiResolver", "auth_for", "credentials_source", "find_again", "resolve_pypi"]
@@ -73,6 +73,10 @@ def resolve_pypi(
     wanted = parse_requirements(request.requirements)
     first, *others = _in_order(request.systems)
     with open_session(request, wanted, settings, cancel) as session:
+        grown = grow(session, (first, *others))
+        if grown is not None:
+            say(Progress("resolve", len(request.systems), len(request.systems)))
+            return grown
         asker = Asker(request.notebook, wanted, session.pages.files)
         _exempt_kernel(session, (first, *others))
         primary = choose(session, session.problem(first))
@@ -83,7 +87,7 @@ def resolve_pypi(
         graphs, left_out = _others(session, primary, others)
         say(Progress("resolve", len(request.systems), len(request.systems)))
         graphs = {first: primary.graph, **graphs}
-        packages = _packages(session, graphs, primary.held)
+        packages = locked_packages(session, graphs, primary.held)
         notes = (*sorted(session.notes), *primary.notes, *left_out)
     return Resolution(packages, tuple(sorted(graphs)), notes)
 
@@ -177,7 +181,7 @@ def _others(
         answer = session.settle(problem)
         if isinstance(answer, Refusal):
             return _reason(session, answer)
-        missing = _without_wheel(answer.graph, system, session.request.python)
+        missing = without_wheel(answer.graph, system, session.request.python)
         return (
             f"`{missing.name} {missing.version}` has no wheel for it" if missing else answer.graph
         )
@@ -186,7 +190,7 @@ def _others(
         answers = dict(zip(systems, threads.map(one, systems), strict=True))
     graphs = {system: answer for system, answer in answers.items() if isinstance(answer, Graph)}
     notes = [
-        f"not locked for {system}: {answer}"
+        f"{NOT_LOCKED}{system}: {answer}"
         for system, answer in answers.items()
         if isinstance(answer, str)
     ]
@@ -213,20 +217,8 @@ def _reason(session: Session, refusal: Refusal) -> str:
     return re.sub(r" on [a-z0-9_]+-(linux|darwin)$", "", nameless)
 
 
-def _without_wheel(graph: Graph, system: str, python: str) -> Node | None:
-    """A package that has no wheel at all for a system, though uv thought so (musl only, say)."""
-    minor = python_minor(python)
-    return next(
-        (node for node in graph.nodes.values() if _wheel_for(node, system, minor) is None), None
-    )
-
-
-def _wheel_for(node: Node, system: str, minor: str) -> WheelFile | None:
-    return best_wheel(node.wheels, [wheel.filename for wheel in node.wheels], system, minor)
-
-
 def _check_wheels(graph: Graph, system: str, request: Request, asker: Asker) -> None:
-    node = _without_wheel(graph, system, request.python)
+    node = without_wheel(graph, system, request.python)
     if node is None:
         return
     owner = next((item for item in asker.wanted if node.name in reached(graph, [item.name])), None)
@@ -239,79 +231,3 @@ def _check_wheels(graph: Graph, system: str, request: Request, asker: Asker) -> 
         requirement=owner.text if owner else node.name,
         notebook=request.notebook,
     )
-
-
-def _packages(
-    session: Session, graphs: Mapping[str, Graph], held: Mapping[str, str]
-) -> tuple[LockedPackage, ...]:
-    """Every version of every system once, with the systems that get it."""
-    minor = python_minor(session.request.python)
-    found: dict[tuple[str, str], dict[str, Node]] = {}
-    for system, graph in sorted(graphs.items()):
-        for node in graph.nodes.values():
-            found.setdefault((node.name, node.version), {})[system] = node
-    chosen = {
-        key: [wheel for system, node in nodes.items() if (wheel := _wheel_for(node, system, minor))]
-        for key, nodes in found.items()
-    }
-    artifacts = _artifacts(session, {wheel for wheels in chosen.values() for wheel in wheels})
-    default = session.indexes.default.public
-    packages = []
-    for (name, version), nodes in sorted(found.items()):
-        node = next(iter(nodes.values()))
-        index = public_url(node.index).rstrip("/")
-        packages.append(
-            LockedPackage(
-                name=name,
-                version=version,
-                wheels=tuple(sorted({artifacts[wheel] for wheel in chosen[name, version]})),
-                requires=tuple(
-                    sorted({edge for system in nodes for edge in graphs[system].edges[name]})
-                ),
-                systems=() if len(nodes) == len(graphs) else tuple(sorted(nodes)),
-                held=held.get(name, "") if _is_held(held, name, version) else "",
-                index="" if index == default == PYPI else index,
-                uploaded=min(node.uploaded for node in nodes.values())[:10],
-            )
-        )
-    return tuple(packages)
-
-
-def _is_held(held: Mapping[str, str], name: str, version: str) -> bool:
-    return held.get(name, "").startswith(f"{name} {version},")
-
-
-def _artifacts(session: Session, wheels: set[WheelFile]) -> dict[WheelFile, Artifact]:
-    """Each wheel as the lock names it: no secret in its URL, its size and sha256 known.
-
-    Raises:
-        NetworkError: An index did not answer, or a file is not there.
-    """
-    ordered = sorted(wheels, key=lambda wheel: wheel.url)
-    sizes = session.cache.sizes(wheel.sha256 for wheel in ordered if not wheel.size)
-    whole = [wheel for wheel in ordered if not wheel.sha256]
-    unknown = [
-        wheel for wheel in ordered if wheel.sha256 and not (wheel.size or sizes.get(wheel.sha256))
-    ]
-    measured = session.web.each(lambda wheel: session.web.size(wheel.url), unknown)
-    new = {wheel.sha256: size for wheel, size in zip(unknown, measured, strict=True)}
-    session.cache.put_sizes(new)
-    sizes |= new
-    hashed = dict(
-        zip(whole, session.web.each(lambda wheel: _measure(session, wheel), whole), strict=True)
-    )
-    return {
-        wheel: hashed.get(wheel)
-        or Artifact(public_url(wheel.url), wheel.sha256, wheel.size or sizes[wheel.sha256])
-        for wheel in ordered
-    }
-
-
-def _measure(session: Session, wheel: WheelFile) -> Artifact:
-    """Download a wheel whose index gives no sha256 (PEP 503 only asks for it)."""
-    answer = session.web.get(wheel.url)
-    if answer is None:
-        url = public_url(wheel.url)
-        raise NetworkError(f"`{url}` is not there any more", url=url)
-    body = answer.content
-    return Artifact(public_url(wheel.url), hashlib.sha256(body).hexdigest(), len(body))

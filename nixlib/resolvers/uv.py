@@ -26,7 +26,7 @@ import uv
 from nixlib.cancel import Cancel
 from nixlib.errors import ResolutionError
 from nixlib.platforms import marker_environment
-from nixlib.resolvers.graph import Graph, parse_uv_lock
+from nixlib.resolvers.graph import Graph, parse_uv_lock_for
 from nixlib.resolvers.indexes import Indexes
 
 __all__ = ["OLDEST_KERNEL", "ROOT", "LegacyMetadata", "Problem", "Refusal", "Solution", "solve"]
@@ -79,6 +79,8 @@ class Problem:
         requirements: PEP 508 lines, printed by us.
         python: Full version of the interpreter.
         system: The Nix system.
+        beside: Others that are answered at once, by the same versions wherever that can be; none of
+            them is promised a wheel.
         constraints: PEP 508 lines that bind only what is installed anyway.
         exclude_newer: RFC 3339 time. (uv takes a bare date as a day of the local time zone.)
         exempt: Names that `exclude_newer` does not bind.
@@ -94,14 +96,16 @@ class Problem:
     exempt: frozenset[str] = frozenset()
     preferences: Mapping[str, str] = field(default_factory=dict)
     legacy: tuple[LegacyMetadata, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Solution:
-    """uv's answer, and what it said meanwhile."""
+    """uv's answer, what it said meanwhile, and its answer for each system beside."""
 
     graph: Graph
     said: str
+    beside: Mapping[str, Graph] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,10 @@ def solve(
         if code != 0:
             return Refusal(problem, said)
         text = (folder / "uv.lock").read_text(encoding="utf-8")
-    return Solution(
-        parse_uv_lock(text, ROOT, marker_environment(problem.system, problem.python)), said
-    )
+    systems = (problem.system, *problem.beside)
+    known = {system: marker_environment(system, problem.python) for system in systems}
+    graphs = parse_uv_lock_for(text, ROOT, known)
+    return Solution(graphs.pop(problem.system), said, graphs)
 
 
 def _run(folder: Path, environ: Mapping[str, str], cancel: Cancel) -> tuple[int, str]:
@@ -209,13 +214,9 @@ def _environment(indexes: Indexes, timeout: float) -> dict[str, str]:
 
 def project_toml(problem: Problem) -> str:
     """The generated `pyproject.toml`: what is wanted, and for which machine."""
-    known = marker_environment(problem.system, problem.python)
     # `requires-python` must admit the Python that runs uv; the environment's marker is what
     # narrows the choice to the interpreter of the lock, which may be newer or older than ours.
-    marker = " and ".join(
-        f"{name} == '{known[name]}'"
-        for name in ("python_full_version", "sys_platform", "platform_machine")
-    )
+    markers = [_marker(system, problem.python) for system in (problem.system, *problem.beside)]
     tables: dict[str, dict[str, Any]] = {
         "project": {
             "name": ROOT,
@@ -225,12 +226,20 @@ def project_toml(problem: Problem) -> str:
         },
         "tool.uv": {
             "package": False,
-            "environments": [marker],
-            "required-environments": [marker],
+            "environments": markers,
+            "required-environments": [] if problem.beside else markers,
             "constraint-dependencies": list(problem.constraints),
         },
     }
     return "".join(f"[{name}]\n{_lines(table)}" for name, table in tables.items())
+
+
+def _marker(system: str, python: str) -> str:
+    known = marker_environment(system, python)
+    return " and ".join(
+        f"{name} == '{known[name]}'"
+        for name in ("python_full_version", "sys_platform", "platform_machine")
+    )
 
 
 def uv_toml(problem: Problem, indexes: Indexes) -> str:

@@ -10,8 +10,12 @@ import pytest
 
 from nixlib.cancel import Cancel
 from nixlib.errors import NetworkError, RealisationCancelledError, ResolutionError
+from nixlib.lock import Lock, LockedInterpreter
 from nixlib.resolvers.base import Request
+from nixlib.resolvers.increment import grow
 from nixlib.resolvers.pypi import find_again, resolve_pypi
+from nixlib.resolvers.requirements import parse_requirements
+from nixlib.resolvers.session import open_session
 from nixlib.settings import Settings
 from nixlib.spec import SYSTEMS
 from nixlib.testing.index import IndexServer, Manners, ServedFile, make_wheel
@@ -484,3 +488,113 @@ def test_project_with_source_only_says_so_and_names_the_project_of_the_module(re
 def test_cut_off_before_the_first_version_says_so(resolve):
     error = failure(resolve, [make_wheel("a", "1")], "a", exclude_newer="2019-12-31")
     assert "there is no version of `a` from before 2020-01-01T00:00:00Z" in error.summary
+
+
+def grown(resolve, server, old, new, **fields):
+    """The lock of `old` with `new` after it: from the old lock, and from everything at once."""
+    fields = {"systems": SYSTEMS, "kernel": ("ipykernel",), **fields}
+    first = resolve(server, *old, **fields)
+    lock = Lock(
+        "0" * 64, LockedInterpreter(PYTHON, "host"), first.packages, first.systems, first.notes
+    )
+    both = (*old, *new)
+    whole = resolve(server, *both, previous=first.packages, **fields)
+    asked = Request(both, PYTHON, notebook="n.ipynb", added=new, **fields).preferring(
+        first.packages
+    )
+    return lock, whole, dataclasses.replace(asked, previous=lock)
+
+
+KERNEL = make_wheel("ipykernel", "6.29", requires=["core"])
+WORLD = [
+    KERNEL,
+    *(make_wheel("core", version) for version in ("1", "2")),
+    *(make_wheel("old", version, requires=["core<2"]) for version in ("1",)),
+    make_wheel("rich-app", "1", requires=["core", "gui ; extra == 'gui'"]),
+    make_wheel("gui", "1", requires=["paint"]),
+    make_wheel("paint", "1"),
+    make_wheel("new", "1"),
+    make_wheel("new", "2", requires=["core", "helper ; sys_platform == 'darwin'"]),
+    make_wheel("helper", "1"),
+    make_wheel("moves", "1", requires=["core>=2"]),
+    make_wheel("steps-back", "1", requires=["core"]),
+    make_wheel("steps-back", "2", requires=["core>=2"]),
+    *(
+        make_wheel("fast", "1", tag=f"cp311-cp311-{tag}")
+        for tag in (
+            "manylinux_2_17_x86_64",
+            "manylinux_2_17_aarch64",
+            "macosx_11_0_arm64",
+            "macosx_11_0_x86_64",
+        )
+    ),
+    make_wheel("linux-only", "1"),
+    make_wheel("linux-only", "2", tag="cp311-cp311-manylinux_2_17_x86_64"),
+    make_wheel("nowhere-else", "1", tag="cp311-cp311-manylinux_2_17_x86_64"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_simple"),
+    [
+        (("old",), ("new",), True),
+        (("old",), ("fast", "new"), True),
+        (("rich-app",), ("rich-app[gui]",), True),
+        (("old",), ("core",), True),
+        (("old",), ("new ; sys_platform == 'darwin'",), True),
+        (("rich-app",), ("paint>=1",), True),
+        (("old",), ("steps-back",), False),
+        (("rich-app",), ("steps-back",), True),
+        (("old",), ("linux-only",), False),
+        (("old",), ("nowhere-else",), False),
+        (("nowhere-else",), ("new",), True),
+        (("rich-app",), ("new==1",), False),
+        (("rich-app<2",), ("new",), False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_lock_that_grows_is_the_one_of_a_whole_resolution(resolve, tmp_path, old, new, is_simple):
+    with IndexServer(WORLD) as server:
+        lock, whole, asked = grown(resolve, server, old, new)
+        settings = Settings(tmp_path / "cache", tmp_path / "state", timeout=5.0)
+        assert resolve_pypi(asked, settings=settings) == whole
+        wanted = parse_requirements(asked.requirements)
+        with open_session(asked, wanted, settings, Cancel()) as session:
+            alone = grow(session, ("x86_64-linux", *sorted({*SYSTEMS} - {"x86_64-linux"})))
+        assert (alone is not None) is is_simple
+        assert alone in (None, whole)
+        assert {package.name for package in lock.packages} <= {p.name for p in whole.packages}
+
+
+def test_lock_that_grows_keeps_what_the_index_has_newer_versions_of(resolve, tmp_path):
+    with IndexServer([make_wheel("a", "1"), KERNEL, make_wheel("core", "1")]) as server:
+        lock, *_ = grown(resolve, server, ("a",), ())
+    later = [make_wheel("b", "1", requires=["a"]), make_wheel("b", "2", requires=["a", "c"])]
+    later += [make_wheel("a", "1"), make_wheel("a", "2"), make_wheel("c", "1"), KERNEL]
+    later += [make_wheel("core", "1"), make_wheel("core", "2")]
+    with IndexServer(later) as server:
+        os.environ["UV_DEFAULT_INDEX"] = server.url
+        moved = tuple(dataclasses.replace(package, index=server.url) for package in lock.packages)
+        asked = Request(
+            ("a", "b"),
+            PYTHON,
+            SYSTEMS,
+            kernel=("ipykernel",),
+            previous=dataclasses.replace(lock, packages=moved),
+            added=("b",),
+        ).preferring(moved)
+        found = resolve_pypi(asked, settings=Settings(tmp_path / "c", tmp_path / "s"))
+        assert versions(found) == {"a": "1", "b": "2", "c": "1", "core": "1", "ipykernel": "6.29"}
+        assert not [path for path in server.asked if "/core/" in path]
+
+
+def test_new_line_that_nothing_answers_is_refused_as_ever_when_the_lock_could_grow(
+    resolve, tmp_path
+):
+    with IndexServer(WORLD) as server:
+        lock, _, asked = grown(resolve, server, ("old",), ())
+        gone = dataclasses.replace(asked, requirements=("old", "sklearn"), added=("sklearn",))
+        with pytest.raises(ResolutionError) as caught:
+            resolve_pypi(gone, settings=Settings(tmp_path / "c", tmp_path / "s"))
+        assert "(requirement 2 `sklearn`)" in caught.value.summary
+        assert lock.packages

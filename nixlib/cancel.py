@@ -18,9 +18,15 @@ class Cancel:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._reason: BaseException | None = None
 
-    def set(self) -> None:
-        """Ask everybody who shares this to stop."""
+    def set(self, reason: BaseException | None = None) -> None:
+        """Ask everybody who shares this to stop.
+
+        Args:
+            reason: What has failed, where that is why the rest is in vain; the first one counts.
+        """
+        self._reason = self._reason or reason
         self._event.set()
 
     def is_set(self) -> bool:
@@ -31,10 +37,10 @@ class Cancel:
         """Stop here if somebody asked.
 
         Raises:
-            RealisationCancelledError: Somebody did.
+            RealisationCancelledError: Somebody did, without another reason.
         """
         if self._event.is_set():
-            raise RealisationCancelledError("stopped on request")
+            raise self._reason or RealisationCancelledError("stopped on request")
 
     def wait(self, seconds: float) -> None:
         """Sleep that a cancel ends early.

@@ -157,7 +157,7 @@ def check_fresh(lock: Lock, spec: Spec, *, notebook: str = "") -> None:
         raise LockStaleError(
             f"the lock of `{notebook or 'this notebook'}` is stale: its requirements have changed since",
             details=("`nixenv.lock.spec` is not the digest of what `nixenv` asks for now",),
-            hint=f'`%nixenv lock` in the notebook, or `nixenv lock "{notebook or "NOTEBOOK"}"`',
+            hint="`%nixenv lock` resolves them",
             key="nixenv.lock.spec",
             found=lock.spec,
         )
@@ -248,7 +248,7 @@ def _damaged(key: str, found: object) -> LockError:
     return LockError(
         f"the lock is damaged at `{key}`",
         details=(f"found {shown}",),
-        hint="`%nixenv lock` in the notebook makes a new one",
+        hint="`%nixenv lock` makes a new one",
         key=key,
         found=found,
     )

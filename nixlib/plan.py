@@ -67,7 +67,7 @@ class Leaf:
                 f"expected {self.hint}",
                 f"found    {nar}",
             ),
-            hint="`%nixenv lock` in the notebook makes a true one; ask where this one came from",
+            hint="`%nixenv lock` makes a true one; ask where this one came from",
             url=self.artifact.url if self.artifact else "",
             expected=self.hint,
             actual=nar,
@@ -181,7 +181,7 @@ def _interpreter(locked: LockedInterpreter, system: str, known: Callable[..., _K
         raise PlanError(
             f"the lock has no Python {locked.version} for `{system}`",
             details=tuple(f"it has one for `{other}`" for other in sorted(locked.artifacts)),
-            hint="`%nixenv lock` in the notebook",
+            hint="`%nixenv lock`",
             package="python",
             system=system,
         )

@@ -158,7 +158,7 @@ class _Run:
         ) as client:
             python = None
             if self.plan.interpreter in missing:
-                python = _Background(lambda: self._make_interpreter(client))
+                python = _Background(lambda: self._make_interpreter(client), self.cancel)
             if wheels:
                 importer = Importer(
                     self.store, self.ledger, self.settings, client, strict=self.plan.strict
@@ -168,7 +168,7 @@ class _Run:
                     for found in importer.run(wheels, self.cancel, self.on_event)
                 ]
             if python:
-                made.append(python.result(self.cancel))
+                made.append(python.result())
         return made
 
     def _make_interpreter(self, client: HttpClient) -> _Valid:
@@ -251,11 +251,15 @@ def _not_a_package(found: _Valid, why: str) -> StoreError:
 
 @dataclass
 class _Background(Generic[_Result]):
-    """Work on another thread, which nobody waits for once it is not wanted any more."""
+    """Work on another thread, which nobody waits for once it is not wanted any more.
+
+    When it fails, everything else that `cancel` can stop is in vain and stops with its error: nobody
+    downloads a hundred wheels for a Python that cannot be had.
+    """
 
     work: Callable[[], _Result]
+    cancel: Cancel
     _outcome: list[_Result] = field(default_factory=list)
-    _failure: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._thread = threading.Thread(target=self._guarded, daemon=True)
@@ -264,14 +268,13 @@ class _Background(Generic[_Result]):
     def _guarded(self) -> None:
         try:
             self._outcome.append(self.work())
-        except BaseException as error:  # noqa: BLE001 - `result` raises it again
-            self._failure.append(error)
+        except BaseException as error:  # noqa: BLE001 - `check` raises it where somebody waits
+            self.cancel.set(error)
 
-    def result(self, cancel: Cancel) -> _Result:
+    def result(self) -> _Result:
         """What came out, when it is there; its error, if that is what came out."""
         while self._thread.is_alive():
             self._thread.join(_TICK)
-            cancel.check()
-        if self._failure:
-            raise self._failure[0]
+            self.cancel.check()
+        self.cancel.check()
         return self._outcome[0]

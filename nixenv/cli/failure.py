@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,9 @@ class Failure:
         }
 
     def render(self) -> str:
-        """As text: the sentence, indented evidence, the way out."""
-        return engine.NixError(self.message, details=self.details, hint=self.hint).render()
+        """As text for a terminal: the sentence, indented evidence, the way out."""
+        hint = _as_command(self.hint, self.notebook)
+        return engine.NixError(self.message, details=self.details, hint=hint).render()
 
 
 def failure_of(error: engine.NixError | OSError) -> Failure:
@@ -74,6 +76,12 @@ def failure_of(error: engine.NixError | OSError) -> Failure:
         key=str(error.fields.get("key") or ""),
         exit_code=next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), _USER_CODE),
     )
+
+
+def _as_command(hint: str, notebook: str) -> str:
+    """A hint as it is typed in a terminal; the engine's say what is typed in a cell."""
+    document = f'"{notebook}"' if notebook else "NOTEBOOK"
+    return re.sub(r"%nixenv ([a-z]+)", lambda verb: f"nixenv {verb[1]} {document}", hint)
 
 
 def printable(line: str) -> str:

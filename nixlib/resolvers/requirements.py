@@ -94,6 +94,9 @@ def parse_requirement(line: str, number: int = 1) -> Wanted:
     except InvalidRequirement as error:
         reason = public_line(str(error).splitlines()[0])
         raise _refused(line, number, f"is not a PEP 508 requirement: {reason}") from error
+    # `packaging` reads `pandas===` as the version that is no text at all, which no release is.
+    if any(not clause.version for clause in requirement.specifier):
+        raise _refused(line, number, "is not a PEP 508 requirement: a version is missing")
     if requirement.url is not None:
         _check_url(requirement.url, line, number)
     return Wanted(number, public_line(text), canonicalize_name(requirement.name), requirement)

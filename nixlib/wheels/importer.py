@@ -294,7 +294,7 @@ def _check_identity(leaf: Leaf, facts: Facts) -> None:
     raise WheelError(
         f"the wheel that the lock names for `{leaf.name}` {leaf.version} is another one",
         details=(f"it is `{facts.name}` {facts.version}",),
-        hint="`%nixenv lock` in the notebook makes a new lock",
+        hint="`%nixenv lock` makes a new lock",
         wheel=leaf.artifact.filename if leaf.artifact else "",
         member="",
     )

@@ -69,3 +69,11 @@ def test_what_a_terminal_would_obey_is_written_as_an_escape():
     error = nixlib.errors.SpecError("bad \x1b[31mred ✓", details=("a\x07b\nc\x9b",), notebook="n")
     assert failure_of(error).message == r"bad \x1b[31mred ✓"
     assert failure_of(error).details == (r"a\x07b", r"c\x9b")
+
+
+def test_hint_is_a_command_in_a_terminal_and_a_magic_in_a_cell():
+    error = NixError("cannot", hint="`%nixenv add scikit-learn`", notebook="/home/ana/a.ipynb")
+    assert (
+        failure_of(error).render().endswith('hint: `nixenv add "/home/ana/a.ipynb" scikit-learn`')
+    )
+    assert failure_of(error).to_json()["hint"] == "`%nixenv add scikit-learn`"

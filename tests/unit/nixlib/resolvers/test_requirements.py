@@ -87,3 +87,9 @@ def test_requirement_knows_its_upper_bound(line, capped):
 def test_public_url_has_no_secret():
     assert public_url("https://me:pw@h.example:8443/a/b?t=1#frag") == "https://h.example:8443/a/b"
     assert public_line("from `https://me:pw@h.example/a?t=1`") == "from `https://h.example/a`"
+
+
+@pytest.mark.parametrize("line", ["pandas===", "pandas>=1,==="])
+def test_missing_version_is_refused(line):
+    with pytest.raises(RequirementError):
+        parse_requirement(line, 1)

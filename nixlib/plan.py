@@ -41,6 +41,7 @@ class Leaf:
         nar: SRI hash of its tree, where somebody who is believed knows it.
         path: Its store path, exactly where `nar` is known.
         hint: SRI hash that the lock claims and nobody vouches for.
+        index: The index that it came from, where that is not the default one.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Leaf:
     nar: str | None = None
     path: StorePath | None = None
     hint: str | None = None
+    index: str = ""
 
     def check_hint(self, nar: str) -> None:
         """Hold what the lock claims against the true tree, SRI `nar`.
@@ -142,7 +144,13 @@ def plan(
 
     return Plan(
         leaves=tuple(
-            Leaf(p.name, p.version, "wheel", *known(wheel, wheel_store_name(p.name, p.version)))
+            Leaf(
+                p.name,
+                p.version,
+                "wheel",
+                *known(wheel, wheel_store_name(p.name, p.version)),
+                index=p.index,
+            )
             for p, wheel in chosen
         ),
         interpreter=_interpreter(lock.interpreter, system, known),

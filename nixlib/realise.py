@@ -22,6 +22,7 @@ from nixlib.progress import EventSink, Phase, ignore
 from nixlib.storepath import StorePath
 
 if TYPE_CHECKING:
+    from nixlib.lock import Artifact
     from nixlib.ledger import Ledger
     from nixlib.network.httpclient import Auth, HttpClient
     from nixlib.settings import Settings
@@ -161,7 +162,12 @@ class _Run:
                 python = _Background(lambda: self._make_interpreter(client), self.cancel)
             if wheels:
                 importer = Importer(
-                    self.store, self.ledger, self.settings, client, strict=self.plan.strict
+                    self.store,
+                    self.ledger,
+                    self.settings,
+                    client,
+                    find_again=self._find_again,
+                    strict=self.plan.strict,
                 )
                 made += [
                     _Valid(found.leaf, found.path, found.nar, found.warnings)
@@ -170,6 +176,14 @@ class _Run:
             if python:
                 made.append(python.result())
         return made
+
+    def _find_again(self, leaf: Leaf, artifact: Artifact) -> str:
+        from nixlib.resolvers.pypi import find_again  # noqa: PLC0415 - seldom needed
+
+        asked = (leaf.index,) if leaf.index else ()
+        return find_again(
+            leaf.name, artifact.url, settings=self.settings, asked=asked, cancel=self.cancel
+        )
 
     def _make_interpreter(self, client: HttpClient) -> _Valid:
         from nixlib.filelock import file_lock  # noqa: PLC0415

@@ -117,6 +117,17 @@ class HttpClient:
         for connection in idle:
             connection.close()
 
+    def connect(self, url: str) -> None:
+        """Open a connection to the server of `url`, for the next request that wants one.
+
+        Raises:
+            OSError, http.client.HTTPException: It does not answer.
+            NetworkError: This is no URL.
+        """
+        parts, origin = _parsed(url)
+        connection = self._registered(self._connect(origin, _proxy_for(parts)))
+        self._give_back(origin, connection, reusable=True)
+
     def get(self, url: str, headers: Mapping[str, str] = {}) -> AbstractContextManager[Response]:
         """`request` by GET."""
         return self.request("GET", url, headers)

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from threading import Thread
 
 from packaging.utils import canonicalize_name
 
 from nixlib.lock import Lock, LockedPackage
+from nixlib.platforms import python_minor
 from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.graph import Graph, Node
 from nixlib.resolvers.locking import locked_index, locked_packages, without_wheel
 from nixlib.resolvers.requirements import Wanted
 from nixlib.resolvers.session import Session
 from nixlib.resolvers.uv import Solution
+from nixlib.resolvers.wheels import wheel_ranks
 
 __all__ = ["NOT_LOCKED", "grow"]
 
@@ -43,6 +46,7 @@ def grow(session: Session, systems: Sequence[str]) -> Resolution | None:
     if previous is None or not _is_simple(session.request, session.wanted, previous):
         return None
     first, *others = (system for system in systems if system in previous.systems)
+    _look_ahead(session, previous, systems)
     new = session.wanted[-len(session.request.added) :]
     answer = session.settle(
         replace(
@@ -59,6 +63,15 @@ def grow(session: Session, systems: Sequence[str]) -> Resolution | None:
         return None
     packages = (*_kept(previous, graphs), *locked_packages(session, added, {}))
     return Resolution(tuple(sorted(packages)), tuple(sorted(graphs)), previous.notes)
+
+
+def _look_ahead(session: Session, previous: Lock, systems: Sequence[str]) -> None:
+    """What will be wanted when uv is done, done meanwhile: where wheels are, and which ones run."""
+    wheel = next((wheel.url for package in previous.packages for wheel in package.wheels), None)
+    if wheel is not None:
+        session.web.expect(wheel)
+    minor = python_minor(session.request.python)
+    Thread(target=lambda: [wheel_ranks(system, minor) for system in systems], daemon=True).start()
 
 
 def _is_simple(request: Request, wanted: Sequence[Wanted], previous: Lock) -> bool:

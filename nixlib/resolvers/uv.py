@@ -38,7 +38,7 @@ OLDEST_KERNEL = "ipykernel>=6.0"
 # that make one resolution. A page is believed for a minute, a file (its name has its version) for ever.
 _CACHING = {"api": "max-age=60", "files": "max-age=365000000, immutable"}
 _BINARY_LOCK = threading.Lock()
-_POLL = 0.01  # seconds between two looks at a running uv
+_POLL = 0.002  # seconds between two looks at a running uv
 
 # Variables of uv that say how to reach an index or where to cache. The rest (UV_RESOLUTION,
 # UV_CONSTRAINT, UV_EXCLUDE_NEWER, …) would make a lock depend on whose shell it was made in.

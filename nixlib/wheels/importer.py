@@ -11,14 +11,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from mmap import mmap
 from pathlib import Path
 
 from nixlib.cancel import Cancel
 from nixlib.composition.package import Facts
-from nixlib.errors import WheelError
+from nixlib.errors import HashMismatchError, NetworkError, WheelError
 from nixlib.filelock import try_lock, wait_lock
 from nixlib.ledger import STRICT_WHEEL_RECIPE, WHEEL_RECIPE, Ledger
 from nixlib.lock import Artifact
@@ -31,6 +31,9 @@ from nixlib.store import Store
 from nixlib.storepath import StorePath, fixed_output_path
 from nixlib.wheels.distinfo import same_version
 from nixlib.wheels.wheel import read_wheel
+
+_WITHOUT_SIGNATURE = frozenset((400, 401, 403, 404))
+"""What servers answer to a link that they sign and that came without."""
 
 _TICK = 0.1  # seconds between looks at the cancel and reports of progress
 _PATIENCE = 2.0  # seconds that an import under way gets to end after a failure or a cancel
@@ -96,16 +99,26 @@ class Importer:
         ledger: Told of every pair that is made; asked again once a lock is held.
         settings: How many at a time, how much memory, where locks are.
         client: The connections that are downloaded through; closed when the run fails.
+        find_again: The URL of a leaf's file as its index gives it today: a lock has none of the
+            secrets that an index may put into its links.
         strict: Refuse wheels that disagree with their own RECORD.
     """
 
     def __init__(
-        self, store: Store, ledger: Ledger, settings: Settings, client: HttpClient, *, strict: bool
+        self,
+        store: Store,
+        ledger: Ledger,
+        settings: Settings,
+        client: HttpClient,
+        *,
+        find_again: Callable[[Leaf, Artifact], str],
+        strict: bool,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._settings = settings
         self._client = client
+        self._find_again = find_again
         self._strict = strict
         self._stop = Cancel()
         self._budget = _Budget(settings.memory)
@@ -215,7 +228,7 @@ class Importer:
                 self._finish(found, artifact.size)
                 return
             taken = self._budget.take(artifact.size, self._stop)
-            data = fetch(artifact, self._client, cancel=self._stop, on_bytes=self._count)
+            data = self._fetch(leaf, artifact)
         except BaseException:
             self._budget.give_back(taken)
             release()
@@ -232,6 +245,22 @@ class Importer:
                 self._changed.notify_all()
                 return
         let_go()  # too late: nobody will import it
+
+    def _fetch(self, leaf: Leaf, artifact: Artifact) -> bytes | bytearray | mmap:
+        """The file; where its URL alone is not enough, with what its index adds to it today."""
+        try:
+            return fetch(artifact, self._client, cancel=self._stop, on_bytes=self._count)
+        except NetworkError as error:
+            if error.fields.get("status") not in _WITHOUT_SIGNATURE:
+                raise
+            url = self._find_again(leaf, artifact)
+            if url == artifact.url:
+                raise
+            signed = replace(artifact, url=url)
+            try:
+                return fetch(signed, self._client, cancel=self._stop, on_bytes=self._count)
+            except (NetworkError, HashMismatchError):
+                raise error from None  # the other one's message spells the secret
 
     def _made_meanwhile(self, leaf: Leaf, artifact: Artifact) -> Imported | None:
         """The leaf, if another process made it since the plan: its word is in our own ledger."""

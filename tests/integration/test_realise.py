@@ -36,6 +36,7 @@ from nixlib.settings import Settings
 from nixlib.spec import Spec
 from nixlib.store import Store, open_store
 from nixlib.testing.fileserver import FileServer, Trouble
+from nixlib.testing.index import IndexServer, Manners, ServedFile
 from nixlib.testing.memory_store import MemoryStore
 from nixlib.testing.wheels import Entry, make_archive, make_wheel
 from nixlib.tree import Regular, tree_of
@@ -165,6 +166,25 @@ def test_environment_is_made_of_what_the_lock_names(tmp_path):
     assert phases == ["download", "import", "compose"]
     last = [e for e in world.events if isinstance(e, Progress) and e.phase == "download"][-1]
     assert (last.done, last.bytes_done) == (last.total, last.bytes_total)
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["the-index-lists-it", "nobody-lists-it"])
+def test_link_that_the_index_signs_is_found_through_the_users_own_index(
+    tmp_path, monkeypatch, listed
+):
+    name, data = filename("pkg0"), wheels(1)["pkg0"]
+    served = ServedFile(name, data, "2020-01-01T00:00:00Z")
+    with IndexServer([served], Manners(query="signature=hush")) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url if listed else "http://127.0.0.1:9/simple")
+        memory = MemoryStore()
+        world = World(tmp_path, memory.reopen, {"pkg0": data}, index.file_url)
+        with world.open() as store:
+            if listed:
+                assert store.query_path_info(world.realise(store).path)
+                return
+            with pytest.raises(NetworkError) as caught:
+                world.realise(store)
+    assert "hush" not in caught.value.render()
 
 
 def test_second_environment_needs_no_network_and_is_the_same(tmp_path):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from nixlib.cancel import Cancel
 from nixlib.environment import Environment, environment_key, environment_link, find_environment
-from nixlib.lock import Lock, added_since, check_fresh
+from nixlib.lock import Lock, LockedInterpreter, added_since, check_fresh
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import EventSink, Phase, ignore
 from nixlib.settings import Settings
@@ -58,48 +59,62 @@ def lock_spec(
         NetworkError: A registry did not answer.
         RealisationCancelledError: Somebody stopped it.
     """
-    from nixlib.interpreters.interpreter import lock_interpreter  # noqa: PLC0415 - a cache hit must not load it
-    from nixlib.resolvers.base import Request  # noqa: PLC0415
+    from nixlib.resolvers.base import Request  # noqa: PLC0415 - a cache hit must not load it
     from nixlib.resolvers.pypi import resolve_pypi  # noqa: PLC0415
 
     cancel = cancel or Cancel()
     on_event(Phase("resolve"))
-    interpreter = lock_interpreter(
-        spec.python,
-        spec.interpreter,
-        spec.systems,
-        previous=previous.interpreter if previous and upgrade != "all" else None,
-        settings=settings,
-        on_event=on_event,
-        cancel=cancel,
-    )
-    stands = (
-        previous
-        if previous and not as_of and previous.interpreter.version == interpreter.version
-        else None
-    )
-    resolution = resolve_pypi(
-        Request(
-            requirements=spec.requirements,
-            kernel=KERNEL,
-            python=interpreter.version,
-            systems=spec.systems,
-            indexes=spec.indexes,
-            exclude_newer=as_of or spec.exclude_newer,
-            era=spec.era,
-            previous=stands,
-            added=added_since(stands, spec) if stands else (),
-            upgrade=upgrade,
-            notebook=notebook,
-        ).preferring(previous.packages if previous else ()),
-        settings=settings,
-        on_event=on_event,
-        cancel=cancel,
-    )
+    chosen: list[LockedInterpreter] = []
+
+    def choose() -> None:
+        from nixlib.interpreters.interpreter import lock_interpreter  # noqa: PLC0415
+
+        known = previous.interpreter if previous and upgrade != "all" else None
+        chosen.append(
+            lock_interpreter(
+                spec.python,
+                spec.interpreter,
+                spec.systems,
+                previous=known,
+                settings=settings,
+                on_event=on_event,
+                cancel=cancel,
+            )
+        )
+
+    def meanwhile() -> None:
+        choose()
+        _load_builder()
+
+    added = added_since(previous, spec) if previous and not (as_of or upgrade) else ()
+    if not added:
+        choose()
+    # The interpreter of a lock that only grows mostly stays: whether it does is looked at meanwhile.
+    python = previous.interpreter.version if previous and added else chosen[0].version
+    request = Request(
+        requirements=spec.requirements,
+        kernel=KERNEL,
+        python=python,
+        systems=spec.systems,
+        indexes=spec.indexes,
+        exclude_newer=as_of or spec.exclude_newer,
+        era=spec.era,
+        previous=previous if added else None,
+        added=added,
+        upgrade=upgrade,
+        notebook=notebook,
+    ).preferring(previous.packages if previous else ())
+    resolve = partial(resolve_pypi, settings=settings, on_event=on_event, cancel=cancel)
+    resolution = resolve(request, meanwhile=meanwhile)
+    if not chosen:
+        choose()
+    if chosen[0].version != python:
+        request = replace(request, python=chosen[0].version, previous=None, added=())
+        resolution = resolve(request)
     dated = (f"resolved as of {as_of}",) if as_of else ()
     lock = Lock(
         spec=spec.digest,
-        interpreter=interpreter,
+        interpreter=chosen[0],
         packages=tuple(sorted(resolution.packages)),
         systems=resolution.systems,
         notes=(*dated, *resolution.notes),
@@ -144,14 +159,6 @@ def build(
         return _realise(spec, lock, settings, notebook, on_event, cancel)
 
 
-def load_builder() -> None:
-    """Import what a build needs that is not there yet: 30 ms for whoever has them to spare."""
-    import nixlib.ledger  # noqa: PLC0415 - a cache hit must not load it
-    import nixlib.plan  # noqa: PLC0415
-    import nixlib.realise  # noqa: PLC0415
-    import nixlib.store  # noqa: PLC0415, F401
-
-
 def _realise(
     spec: Spec, lock: Lock, settings: Settings, notebook: str, on_event: EventSink, cancel: Cancel
 ) -> Built:
@@ -189,3 +196,11 @@ def _trusted_hints(lock: Lock, settings: Settings, notebook: str) -> Mapping[str
     folders = (Path(folder).expanduser().resolve() for folder in settings.trusted_notebooks)
     trusted = bool(notebook) and any(path.is_relative_to(folder) for folder in folders)
     return lock.hints if trusted else {}
+
+
+def _load_builder() -> None:
+    """Import what a build needs and a resolution does not: 30 ms for whoever has them to spare."""
+    import nixlib.ledger  # noqa: PLC0415 - a cache hit must not load it
+    import nixlib.plan  # noqa: PLC0415
+    import nixlib.realise  # noqa: PLC0415
+    import nixlib.store  # noqa: PLC0415, F401

@@ -7,7 +7,6 @@ leaves it as it was, and all that a cancelled build leaves are whole store objec
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Thread
 from typing import Any
 
 from nixenv.cli.building import build_lock
@@ -17,7 +16,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.outcome import Outcome, clock, note_use
 from nixenv.cli.requirements import without_secrets
 from nixenv.notebook.metadata import KEY, Document, write_document
-from nixlib.engine import Upgrade, load_builder, lock_spec
+from nixlib.engine import Upgrade, lock_spec
 from nixlib.environment import Environment, find_environment
 from nixlib.lock import Lock
 from nixlib.spec import Spec
@@ -39,8 +38,6 @@ def change(
         NixError: As `nixlib.engine` and `write_document` raise; the document is as it was.
     """
     started, spec = clock(), without_secrets(spec)
-    # Resolving mostly waits for uv; what builds is read meanwhile.
-    Thread(target=load_builder, daemon=True).start()
     with naming(carried.document):
         lock = resolve(carried, spec, context, upgrade=upgrade, as_of=as_of)
     built = build_lock(carried, spec, lock, context)

@@ -9,9 +9,8 @@ not as simple as that is left to the whole resolution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from threading import Thread
 
 from packaging.utils import canonicalize_name
 
@@ -31,12 +30,15 @@ NOT_LOCKED = "not locked for "
 """How the note of a system begins that the lock does not serve; more requirements do not change that."""
 
 
-def grow(session: Session, systems: Sequence[str]) -> Resolution | None:
+def grow(
+    session: Session, systems: Sequence[str], meanwhile: Callable[[], None] = lambda: None
+) -> Resolution | None:
     """The previous lock and what its new requirements need; None when all must be resolved together.
 
     Args:
         session: Its request says which lock, and which lines are new.
         systems: Those of the request, the one to decide first in front.
+        meanwhile: Called while uv works, if it is asked at all.
 
     Raises:
         NetworkError: An index did not answer.
@@ -46,14 +48,19 @@ def grow(session: Session, systems: Sequence[str]) -> Resolution | None:
     if previous is None or not _is_simple(session.request, session.wanted, previous):
         return None
     first, *others = (system for system in systems if system in previous.systems)
-    _look_ahead(session, previous, systems)
+
+    def ahead() -> None:
+        _look_ahead(session, previous, systems)
+        meanwhile()
+
     new = session.wanted[-len(session.request.added) :]
     answer = session.settle(
         replace(
             session.problem(first),
             requirements=tuple(str(item.requirement) for item in new),
             beside=tuple(others),
-        )
+        ),
+        ahead,
     )
     if not isinstance(answer, Solution) or session.notes:
         return None
@@ -71,7 +78,8 @@ def _look_ahead(session: Session, previous: Lock, systems: Sequence[str]) -> Non
     if wheel is not None:
         session.web.expect(wheel)
     minor = python_minor(session.request.python)
-    Thread(target=lambda: [wheel_ranks(system, minor) for system in systems], daemon=True).start()
+    for system in systems:
+        wheel_ranks(system, minor)
 
 
 def _is_simple(request: Request, wanted: Sequence[Wanted], previous: Lock) -> bool:

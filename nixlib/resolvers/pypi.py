@@ -8,7 +8,7 @@ wheel for somebody else's machine must not stop this one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -53,6 +53,7 @@ def resolve_pypi(
     settings: Settings,
     on_event: EventSink | None = None,
     cancel: Cancel | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Resolution:
     """Choose one version of everything that `request` needs, and its best wheel for each system.
 
@@ -61,6 +62,7 @@ def resolve_pypi(
         settings: `cache_dir`, `timeout` and `grace_days` count here.
         on_event: Told of the phase `resolve` and of how many systems are decided.
         cancel: Stops uv and every request within a fraction of a second.
+        meanwhile: Called while uv works, where the previous lock may only have to grow.
 
     Raises:
         RequirementError: A requirement cannot be read, or asks for what a lock cannot hold.
@@ -73,7 +75,7 @@ def resolve_pypi(
     wanted = parse_requirements(request.requirements)
     first, *others = _in_order(request.systems)
     with open_session(request, wanted, settings, cancel) as session:
-        grown = grow(session, (first, *others))
+        grown = grow(session, (first, *others), meanwhile)
         if grown is not None:
             say(Progress("resolve", len(request.systems), len(request.systems)))
             return grown

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -91,8 +91,12 @@ class Session:
         kept = {name: version for name, version in known.items() if name not in request.upgrade}
         return {**self.shared, **kept}
 
-    def settle(self, problem: Problem) -> Solution | Refusal:
+    def settle(
+        self, problem: Problem, meanwhile: Callable[[], None] | None = None
+    ) -> Solution | Refusal:
         """Ask uv until it had nothing to complain about that we can mend.
+
+        `meanwhile` is called once, while uv works.
 
         Raises:
             RealisationCancelledError: The user stopped it.
@@ -100,7 +104,14 @@ class Session:
         """
         for _ in range(_ROUNDS):
             known = self._informed(problem)
-            answer = solve(known, self.indexes, timeout=self.settings.timeout, cancel=self.cancel)
+            answer = solve(
+                known,
+                self.indexes,
+                timeout=self.settings.timeout,
+                cancel=self.cancel,
+                **({"meanwhile": meanwhile} if meanwhile else {}),
+            )
+            meanwhile = None
             self._learn(answer.said, problem)
             # Compared with what this very run was told: another thread may have learnt it meanwhile.
             informed = self._informed(problem)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,17 @@ class Refusal:
     said: str
 
 
+def _nothing() -> None:
+    """What there is to do for who has nothing to do meanwhile."""
+
+
 def solve(
-    problem: Problem, indexes: Indexes, *, timeout: float, cancel: Cancel
+    problem: Problem,
+    indexes: Indexes,
+    *,
+    timeout: float,
+    cancel: Cancel,
+    meanwhile: Callable[[], None] = _nothing,
 ) -> Solution | Refusal:
     """Run uv once.
 
@@ -126,6 +135,7 @@ def solve(
         indexes: Where, and as whom.
         timeout: Seconds without a byte after which an index counts as not answering.
         cancel: Ends uv, which is waited for.
+        meanwhile: Called while uv works.
 
     Raises:
         RealisationCancelledError: The user stopped it.
@@ -137,7 +147,7 @@ def solve(
         (folder / "uv.toml").write_text(uv_toml(problem, indexes), encoding="utf-8")
         if problem.preferences:
             (folder / "uv.lock").write_text(previous_lock(problem, indexes), encoding="utf-8")
-        code, said = _run(folder, _environment(indexes, timeout), cancel)
+        code, said = _run(folder, _environment(indexes, timeout), cancel, meanwhile)
         if code != 0:
             return Refusal(problem, said)
         text = (folder / "uv.lock").read_text(encoding="utf-8")
@@ -147,7 +157,9 @@ def solve(
     return Solution(graphs.pop(problem.system), said, graphs)
 
 
-def _run(folder: Path, environ: Mapping[str, str], cancel: Cancel) -> tuple[int, str]:
+def _run(
+    folder: Path, environ: Mapping[str, str], cancel: Cancel, meanwhile: Callable[[], None]
+) -> tuple[int, str]:
     command = [_binary(), "lock", "--config-file", "uv.toml", "--python", sys.executable]
     command += ["--no-python-downloads", "--no-progress", "--color", "never"]
     with (folder / "said").open("w+b") as said:
@@ -161,6 +173,7 @@ def _run(folder: Path, environ: Mapping[str, str], cancel: Cancel) -> tuple[int,
             start_new_session=True,
         )
         try:
+            meanwhile()
             while process.poll() is None:
                 cancel.wait(_POLL)
             cancel.check()

@@ -102,7 +102,7 @@ class Web:
             NetworkError: No answer.
         """
         answer = self._ask(
-            "GET", url, {"Range": f"bytes={first}-{last - 1}", "Accept-Encoding": "identity"}
+            url, {"Range": f"bytes={first}-{last - 1}", "Accept-Encoding": "identity"}
         )
         if answer is None:
             return None

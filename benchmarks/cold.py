@@ -24,6 +24,6 @@ def measure(place: Workplace) -> list[Row]:
                 lambda: place.empty("venv", "uv-cache"),
             ),
             target=1.0,
-            rounds=3,
+            rounds=5,
         )
     ]

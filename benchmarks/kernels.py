@@ -24,23 +24,23 @@ class Kernel:
     manager: AsyncKernelManager
     client: AsyncKernelClient
 
-    async def run(self, code: str) -> str:
-        """Run a cell, and give the text that it printed.
+    async def run(self, code: str, value: str = "None") -> str:
+        """Run a cell, and give the text of the expression `value` after it.
+
+        Only the reply is waited for: what a kernel publishes before its client has subscribed is lost.
 
         Raises:
             RuntimeError: The cell failed.
         """
-        printed: list[str] = []
-
-        def listen(message: dict) -> None:  # type: ignore[type-arg]
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                printed.append(content["text"])
-
-        reply = await self.client.execute_interactive(code, output_hook=listen, timeout=600)
+        request = self.client.execute(code, user_expressions={"value": value})
+        while True:
+            reply = await self.client.get_shell_msg(timeout=600)
+            if reply["parent_header"]["msg_id"] == request:
+                break
         if reply["content"]["status"] != "ok":
-            raise RuntimeError("".join(printed) + "\n".join(reply["content"].get("traceback", [])))
-        return "".join(printed)
+            raise RuntimeError("\n".join(reply["content"].get("traceback", [])))
+        text: str = reply["content"]["user_expressions"]["value"]["data"]["text/plain"]
+        return text
 
     async def ready(self) -> None:
         """Wait for the answer to a `kernel_info_request`."""

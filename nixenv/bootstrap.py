@@ -61,7 +61,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
 async def _command(arguments: Arguments) -> tuple[list[str], dict[str, str]]:
     """Command line and variables of what this process becomes."""
-    from nixenv.cli.progress import PlainLines  # noqa: PLC0415 - a cache hit shows nothing
+    from nixenv.progress_lines import PlainLines  # noqa: PLC0415 - a cache hit shows nothing
 
     target = Target(None)
     try:

@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -53,6 +54,21 @@ def kernel_json() -> dict[str, Any]:
     return {**value, "argv": [sys.executable, *value["argv"][1:]]}
 
 
+def self_starting(spec: dict[str, Any]) -> dict[str, Any]:
+    """`spec` for a Jupyter that has no nixenv in it, as beside a `pipx` installation.
+
+    Jupyter hides a kernelspec whose provisioner it cannot import. Without one it runs `argv` itself,
+    which learns the notebook from the variable that a server gives to every kernel.
+    """
+    metadata = {k: v for k, v in spec["metadata"].items() if k != "kernel_provisioner"}
+    return {**spec, "metadata": metadata}
+
+
+def has_server() -> bool:
+    """Whether a Jupyter server can run in this installation, and so import our provisioner."""
+    return find_spec("jupyter_server") is not None
+
+
 def install_kernelspec(*, user: bool = True, prefix: Path | None = None) -> Path:
     """Put the kernelspec where Jupyter looks; an earlier one there is replaced.
 
@@ -71,7 +87,8 @@ def install_kernelspec(*, user: bool = True, prefix: Path | None = None) -> Path
     with tempfile.TemporaryDirectory(prefix="nixenv-") as staging:
         folder = Path(staging, NAME)
         copytree(source_folder(), folder)
-        text = json.dumps(kernel_json(), indent=1, ensure_ascii=False)
+        spec = kernel_json() if has_server() else self_starting(kernel_json())
+        text = json.dumps(spec, indent=1, ensure_ascii=False)
         (folder / "kernel.json").write_text(f"{text}\n", encoding="utf-8")
         try:
             installed = KernelSpecManager().install_kernel_spec(

@@ -22,8 +22,8 @@ from nixlib.progress import EventSink, Phase, ignore
 from nixlib.storepath import StorePath
 
 if TYPE_CHECKING:
-    from nixlib.lock import Artifact
     from nixlib.ledger import Ledger
+    from nixlib.lock import Artifact
     from nixlib.network.httpclient import Auth, HttpClient
     from nixlib.settings import Settings
     from nixlib.store import Store

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as Display
 from rich.text import Text
 
-from nixenv.cli.progress import VERBS, note_line
+from nixenv.progress_lines import VERBS, note_line
 from nixlib.progress import Event, EventSink, Note, Phase, Progress
 
 

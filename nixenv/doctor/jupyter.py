@@ -162,6 +162,9 @@ def _check_provisioner(installation: Installation) -> tuple[Finding, ...]:
     state, python = installation.facts["provisioner"], installation.python
     if state == "ok":
         return (Finding("provisioner", "ok", f"found by the Jupyter in `{python}`"),)
+    if _starts_itself(installation):
+        what = f"not needed by the Jupyter in `{python}`: its kernelspec starts nixenv itself"
+        return (Finding("provisioner", "ok", what),)
     found = "has no nixenv in it" if state == "missing" else f"cannot load nixenv: {state}"
     return (
         Finding(
@@ -172,6 +175,17 @@ def _check_provisioner(installation: Installation) -> tuple[Finding, ...]:
             f"{shlex.quote(python)} -m pip install nixenv",
         ),
     )
+
+
+def _starts_itself(installation: Installation) -> bool:
+    """Whether the kernelspec that this Jupyter sees first does without a provisioner."""
+    for place in installation.facts.get("kernels", ()):
+        try:
+            text = (Path(place) / "nixenv" / "kernel.json").read_text(encoding="utf-8")
+            return "kernel_provisioner" not in json.loads(text)["metadata"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return False
 
 
 def _check_kernelspec(found: list[Installation]) -> tuple[Finding, ...]:

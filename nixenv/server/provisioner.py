@@ -189,7 +189,7 @@ class NixProvisioner(LocalProvisioner):
         return dict(self.config.get("Nixenv", {}))
 
     def _sink(self) -> EventSink:
-        from nixenv.cli.progress import PlainLines  # noqa: PLC0415 - a cache hit shows nothing
+        from nixenv.progress_lines import PlainLines  # noqa: PLC0415 - a cache hit shows nothing
 
         stream = sys.stderr if self._client is not None else cast("TextIO", _Log(self.log))
         return PlainLines(stream, time.monotonic)

@@ -58,7 +58,8 @@ _KEPT_VARIABLES = frozenset(
         "UV_SYSTEM_CERTS",
     }
 )
-_DROPPED_PREFIXES = ("UV_", "PIP_", "PYTHON", "CONDA_", "VIRTUAL_ENV", "RUST_LOG")
+# COLUMNS: uv would break its explanation at the width of whatever terminal this was started in.
+_DROPPED_PREFIXES = ("UV_", "PIP_", "PYTHON", "CONDA_", "VIRTUAL_ENV", "RUST_LOG", "COLUMNS")
 
 
 @dataclass(frozen=True)

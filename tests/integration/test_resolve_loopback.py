@@ -32,6 +32,7 @@ def no_configuration(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal, whose width must not be seen
 
 
 @pytest.fixture
@@ -54,14 +55,14 @@ def versions(resolution):
     return {package.name: package.version for package in resolution.packages}
 
 
-def test_resolution_has_edges_sizes_times_and_hashes(resolve):
+def test_resolution_has_edges_sizes_times_and_hashes(resolve, monkeypatch):
     app, lib = (
         make_wheel("app", "1", requires=["Lib_X>=1"]),
         make_wheel("lib-x", "2", uploaded="2021-05-06T00:00:00Z"),
     )
     for manners in (Manners(), Manners(json=False), Manners(sizes=False)):
         with IndexServer([app, lib], manners) as server:
-            os.environ["UV_DEFAULT_INDEX"] = server.url
+            monkeypatch.setenv("UV_DEFAULT_INDEX", server.url)
             first, second = resolve(server, "app").packages
             assert (first.name, first.requires) == ("app", ("lib-x",))
             assert (second.version, second.uploaded, second.index) == (
@@ -566,14 +567,14 @@ def test_lock_that_grows_is_the_one_of_a_whole_resolution(resolve, tmp_path, old
         assert {package.name for package in lock.packages} <= {p.name for p in whole.packages}
 
 
-def test_lock_that_grows_keeps_what_the_index_has_newer_versions_of(resolve, tmp_path):
+def test_lock_that_grows_keeps_what_the_index_has_newer_versions_of(resolve, monkeypatch, tmp_path):
     with IndexServer([make_wheel("a", "1"), KERNEL, make_wheel("core", "1")]) as server:
         lock, *_ = grown(resolve, server, ("a",), ())
     later = [make_wheel("b", "1", requires=["a"]), make_wheel("b", "2", requires=["a", "c"])]
     later += [make_wheel("a", "1"), make_wheel("a", "2"), make_wheel("c", "1"), KERNEL]
     later += [make_wheel("core", "1"), make_wheel("core", "2")]
     with IndexServer(later) as server:
-        os.environ["UV_DEFAULT_INDEX"] = server.url
+        monkeypatch.setenv("UV_DEFAULT_INDEX", server.url)
         moved = tuple(dataclasses.replace(package, index=server.url) for package in lock.packages)
         asked = Request(
             ("a", "b"),

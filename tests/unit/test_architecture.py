@@ -1,11 +1,16 @@
 """The rules that CONTRIBUTING.md gives about who may import what."""
 
 import ast
+import importlib
+import inspect
+import pickle
 import re
 import sys
 from pathlib import Path
 
 import pytest
+
+from nixlib.errors import NixError
 
 ROOT = Path(__file__).parents[2]
 ENGINE_LIBRARIES = {"certifi", "isal", "packaging", "tomli", "typing_extensions", "uv"}
@@ -99,3 +104,93 @@ def test_pure_module_cannot_reach_the_world(name):
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert WORLD.isdisjoint(imported(ROOT / "nixlib" / name))
     assert "open" not in [call.id for call in calls if isinstance(call, ast.Name)]
+
+
+def modules_named(file):
+    """Dotted names of every module that `file` imports, or takes a name from."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def reaching(files, *rooms):
+    """Which of `files` import something of `rooms`, and what."""
+    return {
+        (file.relative_to(ROOT).as_posix(), name)
+        for file in files
+        for name in modules_named(file)
+        for room in rooms
+        if f"{name}.".startswith(f"{room}.")
+    }
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_module_imports_no_room_that_touches_the_world(name):
+    rooms = [
+        f"nixlib.{room}"
+        for room in ("caches", "daemon", "engine", "gcroots", "ledger", "network", "realise")
+    ]
+    assert reaching([ROOT / "nixlib" / name], *rooms, "nixlib.resolvers", "nixlib.store") == set()
+
+
+def test_only_the_command_line_imports_the_command_line():
+    files = [
+        file
+        for file in (ROOT / "nixenv").rglob("*.py")
+        if file.relative_to(ROOT / "nixenv").parts[0] not in ("cli", "__main__.py")
+    ]
+    assert reaching(files, "nixenv.cli") == set()
+
+
+def test_engine_has_nothing_of_its_own_tests():
+    files = [
+        file for file in (ROOT / "nixlib").rglob("*.py") if file.parent != ROOT / "nixlib/testing"
+    ]
+    files += (ROOT / "nixenv").rglob("*.py")
+    assert reaching(files, "nixlib.testing") == set()
+
+
+def error_classes():
+    modules = [importlib.import_module(name) for name in ("nixlib.errors", "nixenv.errors")]
+    found = {
+        value
+        for module in modules
+        for _, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, NixError)
+    }
+    return sorted(found, key=lambda kind: kind.__qualname__)
+
+
+@pytest.mark.parametrize("kind", error_classes())
+def test_error_crosses_a_process_boundary_and_says_the_same(kind):
+    error = kind("cannot do it", details=("found\nthis",), hint="`do that`", notebook="a.ipynb")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert again.render() == "cannot do it\n  found\n  this\n\nhint: `do that`"
+    assert again.notebook == "a.ipynb"
+
+
+def test_errors_are_defined_in_one_place_for_each_side():
+    names = {kind.__name__ for kind in error_classes()}
+    strays = {
+        (file.relative_to(ROOT).as_posix(), node.name)
+        for folder in ("nixlib", "nixenv")
+        for file in (ROOT / folder).rglob("*.py")
+        if file.name != "errors.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(base, ast.Name) and base.id in names for base in node.bases)
+    }
+    assert strays == set()
+
+
+@pytest.mark.parametrize("folder", ["nixlib", "nixenv", "benchmarks", "tools"])
+def test_module_says_what_it_is_and_is_no_longer_than_400_lines(folder):
+    texts = {
+        file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
+        for file in (ROOT / folder).rglob("*.py")
+    }
+    assert [name for name, text in texts.items() if len(text.splitlines()) > 400] == []
+    assert [name for name, text in texts.items() if not ast.get_docstring(ast.parse(text))] == []

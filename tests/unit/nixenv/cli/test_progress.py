@@ -3,7 +3,8 @@
 import io
 import json
 
-from nixenv.cli.progress import PlainLines, events_to, progress_line
+from nixenv.cli.progress import events_to
+from nixenv.progress_lines import PlainLines, progress_line
 from nixlib.progress import Note, Phase, Progress, from_json
 
 

@@ -179,13 +179,14 @@ def _check_provisioner(installation: Installation) -> tuple[Finding, ...]:
 
 def _starts_itself(installation: Installation) -> bool:
     """Whether the kernelspec that this Jupyter sees first does without a provisioner."""
-    for place in installation.facts.get("kernels", ()):
-        try:
-            text = (Path(place) / "nixenv" / "kernel.json").read_text(encoding="utf-8")
-            return "kernel_provisioner" not in json.loads(text)["metadata"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return False
+    places = (Path(place) / "nixenv" / "kernel.json" for place in installation.facts["kernels"])
+    first = next((file for file in places if os.path.isfile(file)), None)  # noqa: PTH113 - as above
+    if first is None:
+        return False
+    try:
+        return "kernel_provisioner" not in json.loads(first.read_text())["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _check_kernelspec(found: list[Installation]) -> tuple[Finding, ...]:

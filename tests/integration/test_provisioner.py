@@ -222,24 +222,25 @@ def test_bootstrap_becomes_the_kernel(engine_home, tmp_path, form):
 
 def test_kernel_holds_its_environment_while_it_runs(engine_home, tmp_path):
     """`nixenv gc` must not take an environment from under a kernel, and may when the kernel is gone."""
-    from nixenv.environments import is_running
+    from nixenv.environments import is_running, recorded_uses
 
-    state = Path(engine_home.process_env["XDG_STATE_HOME"]) / "nixenv"
-    roots = [path.name for path in (state / "environments").iterdir()]
-
+    # A state of its own: in that of the other tests, their kernels hold environments too.
+    state = tmp_path / "state"
+    env = {**engine_home.process_env, "NIXENV_STATE_DIR": str(state)}
     notebook = engine_home.notebook(tmp_path / "a.ipynb")
     process = subprocess.Popen(
         [sys.executable, "-c", HOLDING, notebook],
-        env=engine_home.process_env,
+        env=env,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     assert process.stdout.readline() == b"up\n"
-    held = [root for root in roots if is_running(state, root)]
+    (root,) = {use.root for use in recorded_uses(state)}
+    held = is_running(state, root)
     process.communicate(b"\n", timeout=60)
 
-    assert len(held) == 1
-    assert not is_running(state, held[0])
+    assert held
+    assert not is_running(state, root)
 
 
 HOLDING = """

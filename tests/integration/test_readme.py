@@ -64,19 +64,25 @@ def test_every_stand_in_stands_in_for_something():
     assert set(STAND_INS) <= set(commands())
 
 
-def test_marked_commands_run(folder):
+@pytest.fixture(scope="module")
+def typed(folder):
+    """The folder once every marked command has run in it, whichever test comes first."""
     for block in blocks("commands"):
         script = "\n".join(
             " && ".join(STAND_INS.get(part.strip(), part.strip()) for part in line.split("&&"))
             for line in block
         )
         shell(folder, script)
-    metadata = json.loads((folder[0] / "analysis.ipynb").read_text())["metadata"]
+    return folder
+
+
+def test_marked_commands_run(typed):
+    metadata = json.loads((typed[0] / "analysis.ipynb").read_text())["metadata"]
     assert metadata["nixenv"]["requirements"] == ["pandas==1.5", "matplotlib"]
 
 
-def test_marked_cell_runs_in_the_readmes_notebook(folder):
-    """After the commands above, in the file's order: pytest runs a module from top to bottom."""
+def test_marked_cell_runs_in_the_readmes_notebook(typed):
+    folder = typed
     notebook = nbformat.read(folder[0] / "analysis.ipynb", as_version=4)
     (block,) = blocks("cell")
     notebook.cells = [nbformat.v4.new_code_cell(line) for line in block if line]

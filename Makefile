@@ -26,13 +26,13 @@ test: $(VENV)/dev nix ## every test: style, types, unit, laws, and the real thin
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile
 
 unit: $(VENV)/dev ## the tests that need neither Nix nor a network
 	$(BIN)/pytest -n 2 tests/unit tests/property -m "not daemon and not network"
 
 integration: $(VENV)/dev nix ## the tests with a real Nix, registry and Jupyter
-	$(BIN)/pytest -n 2 --dist loadgroup tests/contract tests/integration
+	$(BIN)/pytest -n 2 --dist loadfile tests/contract tests/integration
 
 lint: $(VENV)/dev ## style
 	$(BIN)/ruff check .

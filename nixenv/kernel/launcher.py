@@ -8,6 +8,7 @@ child process sees it. Runs on every Python that a notebook can ask for, from 3.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -68,6 +69,18 @@ def leave_script_folder() -> None:
         del sys.path[0]
 
 
+def drop_frame_cleaner() -> None:
+    """Drop ipykernel's callback for the garbage collector where it can stop the kernel for ever.
+
+    It asks for every thread, which takes the lock of `threading`. Before Python 3.10 that lock may not be
+    reentrant (bpo-44422): a collection that begins while it is held, above all in the child of a fork,
+    waits for itself, and so does a cell with `!command`. What it cleans is one small entry for a thread.
+    """
+    if sys.version_info < (3, 10):
+        name = "_clean_thread_parent_frames"
+        gc.callbacks[:] = [call for call in gc.callbacks if getattr(call, "__name__", "") != name]
+
+
 def main() -> None:
     """Run the kernel until it is shut down."""
     leave_script_folder()
@@ -79,6 +92,10 @@ def main() -> None:
 
     class IPKernelApp(kernelapp.IPKernelApp):
         """ipykernel's application under its own name: the user's configuration applies to it."""
+
+        def init_kernel(self) -> None:
+            super().init_kernel()  # type: ignore[no-untyped-call]
+            drop_frame_cleaner()
 
         def init_extensions(self) -> None:
             """Load ours before the user's, so that their startup files can use `%nixenv`."""

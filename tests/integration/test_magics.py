@@ -122,6 +122,12 @@ def spec_of(notebook: Path) -> dict:
     return json.loads(notebook.read_text())["metadata"]["nixenv"]
 
 
+def test_a_command_runs_while_garbage_is_collected(kernel):
+    """ipykernel's own callback of the collector stopped a forked child for ever on Python 3.8."""
+    kernel.run("import gc; gc.set_threshold(1)")
+    assert kernel.run("!echo done").stream.strip() == "done"
+
+
 def test_add_makes_a_package_importable_in_the_next_cell(kernel, notebook):
     before = kernel.value("__import__('sys').prefix")
     assert kernel.run("import toolz").error["ename"] == "ModuleNotFoundError"

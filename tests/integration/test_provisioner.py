@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -169,11 +168,13 @@ def _console(home, cwd: Path, line: str, **variables: str) -> str:
     shown = ""
     try:
         shown = _until(terminal, "In [1]:", 90)
+        # The prompt comes before the console has subscribed to the kernel's messages, and it waits for
+        # ever for what it missed (1 start in 60 here): no human types within a few milliseconds.
+        time.sleep(1)
         os.write(terminal, f"{line}\n".encode())
         shown += _until(terminal, "In [2]:", 60)
         os.write(terminal, b"exit\n")
-        with suppress(subprocess.TimeoutExpired):  # how long the console takes is its own affair
-            process.wait(10)
+        process.wait(30)
     finally:
         process.kill()
         process.wait()

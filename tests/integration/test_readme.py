@@ -13,9 +13,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-# One reader, one folder: the cell needs the notebook that the commands have made.
-pytestmark = pytest.mark.xdist_group("readme")
-
 README = Path(__file__).parents[2] / "README.md"
 
 STAND_INS = {

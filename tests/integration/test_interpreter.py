@@ -333,7 +333,10 @@ def mirror(place):
     """A mirror with one release for each system, of which ours starts."""
     releases = known_releases()
     offered = {release.version for release in releases}
-    host = next(host for host in reversed(find_hosts()) if host.version in offered)
+    hosts = [host for host in find_hosts() if host.version in offered]
+    if not hosts:
+        pytest.skip("no Python here is one that a mirror offers")
+    host = hosts[-1]
     chosen = choose(host.version, releases, SYSTEMS, "3.11")
     here = current_system()
     tarball = release_tarball(host_tree(host).tree)

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,14 @@ def _until(terminal: int, word: str, seconds: float) -> str:
     return shown
 
 
+def _wait_for_ready(client) -> None:
+    """jupyter_client takes one heartbeat that is late, as on a busy machine, for the kernel's end."""
+    for _ in range(5):
+        with suppress(RuntimeError):
+            return client.wait_for_ready(timeout=60)
+    pytest.fail("the kernel does not answer")
+
+
 @pytest.mark.parametrize("form", ["-f {}", "-f{}", "--f={}", "--f {}"])
 def test_bootstrap_becomes_the_kernel(engine_home, tmp_path, form):
     """As VS Code starts kernels: the kernelspec's command alone, whatever it makes of `-f`."""
@@ -212,7 +221,7 @@ def test_bootstrap_becomes_the_kernel(engine_home, tmp_path, form):
     client.load_connection_file()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        _wait_for_ready(client)
         assert info["transport"] == "tcp"
         command = Path(f"/proc/{process.pid}/cmdline").read_bytes().decode()
         assert str(engine_home.folder / "store") in command

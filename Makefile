@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT := out
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit integration lint typing bench clean
+.PHONY: help demo test unit integration browser lint typing bench extension clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +22,7 @@ demo: $(VENV)/user nix ## run examples/pandas.ipynb in its own Nix environment a
 	@echo "The same notebook in JupyterLab:"
 	@echo "  $(BIN)/pip install jupyterlab && $(BIN)/nixenv kernelspec install --sys-prefix && $(BIN)/jupyter lab $(OUT)/pandas.ipynb"
 
-test: $(VENV)/dev nix ## every test: style, types, unit, laws, and the real things
+test: $(VENV)/dev nix chromium ## every test: style, types, unit, laws, and the real things
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,6 +34,9 @@ unit: $(VENV)/dev ## the tests that need neither Nix nor a network
 integration: $(VENV)/dev nix ## the tests with a real Nix, registry and Jupyter
 	$(BIN)/pytest -n 2 --dist loadfile tests/contract tests/integration
 
+browser: $(VENV)/dev nix chromium ## the tests with a real Chromium
+	$(BIN)/pytest tests/browser
+
 lint: $(VENV)/dev ## style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,12 +47,20 @@ typing: $(VENV)/dev ## types
 bench: $(VENV)/dev nix ## the figures of the README, each a ratio against a named tool
 	$(BIN)/python -m benchmarks
 
+extension: ## build the JupyterLab extension again (needs Node)
+	cd extension && npm ci --no-progress && npm run build
+	$(PYTHON) tools/extension_digest.py --write
+
 clean: ## remove what the commands above made here
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) $(OUT) extension/node_modules extension/lib
 
 .PHONY: nix
 nix:
 	@sh tools/install_nix.sh
+
+.PHONY: chromium
+chromium:
+	@sh tools/install_browser.sh
 
 $(VENV)/python:
 	@sh tools/make_venv.sh "$(PYTHON)" $(VENV)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.workplace import Workplace
 
-NAMES = ("start", "cold", "warm", "add", "disk", "hundred")
+NAMES = ("start", "cold", "warm", "add", "disk", "hundred", "status", "lab", "bootstrap")
 
 
 def main(names: list[str]) -> None:

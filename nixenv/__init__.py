@@ -5,7 +5,9 @@ Imports nothing: the command line, the provisioner and the kernel side each cost
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["load_ipython_extension", "unload_ipython_extension"]
 
@@ -22,3 +24,8 @@ def unload_ipython_extension(shell: Any) -> None:
     from nixenv import kernel  # noqa: PLC0415
 
     kernel.unload_ipython_extension(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Where a Jupyter server finds the extension that it knows as `nixenv`."""
+    return [{"module": "nixenv.server.extension", "name": "nixenv"}]

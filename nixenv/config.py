@@ -27,7 +27,19 @@ VARIABLE_PREFIX = "NIXENV_"
 TRAITS_VARIABLE = "NIXENV_TRAITS"
 """The server's traits, for the engine's process: a JSON object; the lowest layer above the defaults."""
 
-_NAMES = tuple(field.name for field in fields(Settings))
+
+@dataclass(frozen=True)
+class Configuration(Settings):
+    """The engine's settings, and what only the Jupyter side has.
+
+    Attributes:
+        patience: Seconds that a server's kernel start waits for a build.
+    """
+
+    patience: float = 30.0
+
+
+_NAMES = tuple(field.name for field in fields(Configuration))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +53,7 @@ class Setting:
 
 def load_settings(
     options: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
-) -> Settings:
+) -> Configuration:
     """The settings in force for this process.
 
     Args:
@@ -52,13 +64,13 @@ def load_settings(
         UsageError: A file or a variable holds what no setting can be.
     """
     found = find_settings(options, environ)
-    return Settings(**{setting.name: setting.value for setting in found})
+    return Configuration(**{setting.name: setting.value for setting in found})
 
 
 def find_settings(
     options: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> tuple[Setting, ...]:
-    """Every setting with its source, in the order of `Settings`.
+    """Every setting with its source, in the order of `Configuration`.
 
     Raises:
         UsageError: As `load_settings`.
@@ -88,7 +100,7 @@ def user_file(environ: Mapping[str, str]) -> Path:
 
 
 def _defaults(environ: Mapping[str, str]) -> tuple[Setting, ...]:
-    settings = Settings(
+    settings = Configuration(
         cache_dir=_xdg(environ, "XDG_CACHE_HOME", ".cache") / "nixenv",
         state_dir=_xdg(environ, "XDG_STATE_HOME", ".local/state") / "nixenv",
     )

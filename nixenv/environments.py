@@ -44,13 +44,24 @@ def record_use(state_dir: Path, root: str, notebook: Path, *, when: float | None
     """
     moment = time.time() if when is None else when
     absolute = os.path.abspath(notebook)  # noqa: PTH100 - resolve() would follow the user's links
-    entry = _uses(state_dir) / root / hashlib.sha256(os.fsencode(absolute)).hexdigest()[:32]
+    entry = use_file(state_dir, root, notebook)
     try:
         os.utime(entry, (moment, moment))
     except FileNotFoundError:
         _create_entry(entry, absolute, moment)
     except OSError:
         return
+
+
+def use_file(state_dir: Path, root: str, notebook: Path) -> Path:
+    """The file whose time is the last use of `root` by `notebook`."""
+    absolute = os.path.abspath(notebook)  # noqa: PTH100 - resolve() would follow the user's links
+    return _uses(state_dir) / root / hashlib.sha256(os.fsencode(absolute)).hexdigest()[:32]
+
+
+def hold_file(state_dir: Path, root: str) -> Path:
+    """The file that is locked for as long as `root` is in use."""
+    return _running(state_dir) / root
 
 
 def _create_entry(entry: Path, notebook: str, moment: float) -> None:
@@ -97,7 +108,7 @@ def hold(state_dir: Path, root: str) -> int:
     Raises:
         OSError: The state directory cannot be written.
     """
-    path = _running(state_dir) / root
+    path = hold_file(state_dir, root)
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

@@ -25,5 +25,9 @@ class EngineError(NixenvError):
     """The engine said what went wrong: fields `type`, `exit_status`."""
 
 
+class RequestError(NixenvError, ValueError):
+    """A page asked the server for what it cannot have: field `status`, the HTTP status of the answer."""
+
+
 class UsageError(NixenvError, ValueError):
     """A command cannot be understood."""

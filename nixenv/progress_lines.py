@@ -59,12 +59,16 @@ class PlainLines:
         self._stream.flush()
 
 
-def progress_line(event: Progress) -> str:
-    """`downloading 3 of 12, 14.2 MB of 80.0 MB`."""
-    line = f"{VERBS[event.phase]} {event.done} of {event.total}"
+def progress_line(event: Progress, *, speed: float = 0.0, between: str = ", ") -> str:
+    """`downloading 3 of 12, 14.2 MB of 80.0 MB, 9.0 MB/s`; `speed` is bytes per second, 0 if unknown."""
+    parts = [f"{VERBS[event.phase]} {event.done} of {event.total}"]
     if event.bytes_total:
-        return f"{line}, {format_bytes(event.bytes_done)} of {format_bytes(event.bytes_total)}"
-    return f"{line}, {format_bytes(event.bytes_done)}" if event.bytes_done else line
+        parts.append(f"{format_bytes(event.bytes_done)} of {format_bytes(event.bytes_total)}")
+    elif event.bytes_done:
+        parts.append(format_bytes(event.bytes_done))
+    if speed:
+        parts.append(f"{format_bytes(round(speed))}/s")
+    return between.join(parts)
 
 
 def note_line(event: Note) -> str:

@@ -20,7 +20,7 @@ _FOLDERS = ("cache_dir", "state_dir")
 
 
 class Nixenv(Configurable):
-    """Settings of the engine; each has the name of a field of `nixlib.settings.Settings`."""
+    """Settings of the engine and of the kernels' start; the fields of `nixenv.config.Configuration`."""
 
     cache_dir = Unicode(help="Folder for what can be made again: bytecode, metadata.").tag(
         config=True
@@ -56,6 +56,13 @@ class Nixenv(Configurable):
     timeout = Float(
         30.0, min=0.1, max=3600.0, help="Seconds without a byte until a server counts as silent."
     ).tag(config=True)
+    patience = Float(
+        30.0,
+        min=0.0,
+        max=86400.0,
+        help="Seconds that a server's kernel start waits for a build; after that the kernel is there at once "
+        "and its first cell shows the build.",
+    ).tag(config=True)
 
 
 def checked_value(found: Setting, names: Sequence[str]) -> Any:
@@ -77,13 +84,22 @@ def checked_value(found: Setting, names: Sequence[str]) -> Any:
     except (TraitError, ValueError) as error:
         raise UsageError(
             f"`{found.name}` cannot be {found.value!r}, as `{found.source}` says",
-            details=(Nixenv.class_traits()[found.name].help,),
+            details=(Nixenv.class_traits()[found.name].help, *_range(found.name)),
             key=found.name,
             found=found.value,
         ) from error
     if found.name in _FOLDERS:
         return _absolute(found, value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _range(name: str) -> tuple[str, ...]:
+    """From where to where a number may be, for a message."""
+    trait = Nixenv.class_traits()[name]
+    least, most = getattr(trait, "min", None), getattr(trait, "max", None)
+    if least is None:
+        return ()
+    return (f"from {least} to {most}" if most is not None else f"{least} or more",)
 
 
 def _native(found: Setting) -> Any:

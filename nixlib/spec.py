@@ -32,7 +32,7 @@ class Spec:
 
     Attributes:
         python: `3.11`, `3.11.7` or a specifier such as `>=3.10,<3.13`; None leaves the choice.
-        requirements: PEP 508 lines, in the author's order.
+        requirements: Lines that `nixlib.requirements` reads, in the author's order.
         indexes: Simple repository URLs (PEP 503), asked before the user's own.
         exclude_newer: A date or RFC 3339 time; nothing uploaded later is chosen.
         era: Whether dependencies of old pins are held to their own time.

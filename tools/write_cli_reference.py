@@ -21,8 +21,8 @@ INTRODUCTION = """\
 Made from the parser and the magics by `tools/write_cli_reference.py`; change it there.
 
 Results go to standard output, progress to standard error: bars on a terminal, plain lines elsewhere.
-`--json` prints one JSON object instead, `{"error": {…}}` when something went wrong; `--quiet` leaves out
-progress and summaries. Ctrl-C and SIGTERM stop cleanly at any moment. A notebook is written last, in one
+`--json` prints one JSON object instead, `{"error": {…}}` when something went wrong (`nixenv watch`: one for each
+event, `nixenv explain`: one for each line, a line each); `--quiet` leaves out progress and summaries. Ctrl-C and SIGTERM stop cleanly at any moment. A notebook is written last, in one
 step, and only if nobody else has changed it meanwhile.
 """
 
@@ -88,6 +88,8 @@ def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 def _operand(action: argparse.Action) -> str:
     """Not argparse's own usage line: its wording differs from one Python to the next."""
     value = str(action.metavar or "|".join(action.choices or ()))
+    if action.nargs == "?" and action.default is not None:
+        return f"[{value}]"
     return {"*": f"[{value} …]", "+": f"{value} …"}.get(str(action.nargs), value)
 
 

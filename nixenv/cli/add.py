@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from nixenv.cli.carried import Carried, carried_by
@@ -10,6 +11,7 @@ from nixenv.cli.change import edit_requirements
 from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.cli.requirements import with_added
+from nixenv.frontend import lacking_front_end
 from nixenv.notebook.metadata import read_document
 from nixlib.spec import Spec
 
@@ -21,6 +23,9 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     outcome = edit_requirements(
         carried, context, lambda existing: with_added(existing, arguments.requirements)
     )
+    if outcome.environment:
+        found = lacking_front_end(outcome.environment.path, outcome.changes.present)
+        outcome = replace(outcome, front_end=found)
     what = ", ".join(arguments.requirements)
     headline = f"`{document.name}` has {what} ({outcome.seconds:.1f} s)"
     return outcome.report(context.settings, headline)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -27,8 +27,20 @@ from nixlib.progress import Event, EventSink, Note, Phase, Progress
 @contextmanager
 def bars(stream: TextIO) -> Iterator[EventSink]:
     """A sink that draws one bar per phase on `stream`; what is drawn goes away at the end."""
-    display = Display(
-        TextColumn("{task.description:<20}"),
+    with _display(stream) as display:
+        yield _Bars(display)
+
+
+@contextmanager
+def build_bars(stream: TextIO) -> Iterator[BuildBars]:
+    """Bars for several builds at a time on `stream`, for the length of the block."""
+    with _display(stream) as display:
+        yield BuildBars(display)
+
+
+def _display(stream: TextIO) -> Display:
+    return Display(
+        TextColumn("{task.description:<20}", markup=False),
         BarColumn(bar_width=30),
         _IfCounted(MofNCompleteColumn()),
         _IfBytes(DownloadColumn()),
@@ -36,8 +48,6 @@ def bars(stream: TextIO) -> Iterator[EventSink]:
         console=Console(file=stream),
         transient=True,
     )
-    with display:
-        yield _Bars(display)
 
 
 class _Bars:
@@ -72,6 +82,57 @@ class _Bars:
             bytes=is_bytes,
             count=f"{event.done}/{event.total}",
         )
+
+
+class BuildBars:
+    """One bar for each build under way, and lines above them."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+
+    def print(self, line: str) -> None:
+        """Write `line` above the bars; it stays."""
+        self._display.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, name: str) -> BuildBar:
+        """A new bar, for the build of `name`."""
+        return BuildBar(self._display, name)
+
+
+class BuildBar:
+    """The bar of one build: what it does now, and how far that is."""
+
+    def __init__(self, display: Display, name: str) -> None:
+        self._display = display
+        self._name = name
+        self._is_downloading = False
+        self._task = display.add_task(name, total=None, bytes=False, count="")
+
+    def __call__(self, event: Event) -> None:
+        """Show what the engine says."""
+        if isinstance(event, Note):
+            line = f"{self._name}: {note_line(event)}"
+            self._display.console.print(line, highlight=False, markup=False)
+            return
+        phase = event.name if isinstance(event, Phase) else event.phase
+        if isinstance(event, Progress) and phase == "download":
+            self._is_downloading = event.done < event.total
+        elif self._is_downloading and phase == "import":
+            return  # both at once, and one bar: what takes longer is shown
+        shown: dict[str, Any] = {"description": f"{self._name}: {VERBS[phase]}"}
+        if isinstance(event, Progress) and event.total:
+            is_bytes = event.bytes_total > 0
+            shown |= {
+                "completed": event.bytes_done if is_bytes else event.done,
+                "total": event.bytes_total if is_bytes else event.total,
+                "bytes": is_bytes,
+                "count": f"{event.done}/{event.total}",
+            }
+        self._display.update(self._task, **shown)
+
+    def close(self) -> None:
+        """The build is over, so the bar goes."""
+        self._display.remove_task(self._task)
 
 
 class _IfCounted(ProgressColumn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,11 @@ class Changes:
     added: tuple[tuple[str, str], ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
     changed: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def present(self) -> frozenset[str]:
+        """Names of the packages that came or have another version."""
+        return frozenset(name for name, *_ in (*self.added, *self.changed))
 
     def to_json(self) -> dict[str, Any]:
         """The three lists as JSON objects."""
@@ -71,6 +77,15 @@ def packages_here(lock: Lock, system: str) -> tuple[LockedPackage, ...]:
     return tuple(sorted(here))
 
 
-def held_lines(lock: Lock) -> tuple[str, ...]:
-    """`numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09`, one per held package."""
-    return tuple(package.held for package in sorted(lock.packages) if package.held)
+def held_lines(lock: Lock, names: Collection[str] | None = None) -> tuple[str, ...]:
+    """`numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09`, one per held package.
+
+    Args:
+        lock: Where they are.
+        names: Only of these packages; None for all.
+    """
+    return tuple(
+        package.held
+        for package in sorted(lock.packages)
+        if package.held and (names is None or package.name in names)
+    )

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol, cast
@@ -20,6 +21,7 @@ from nixenv.cli.failure import Failure, bug_failure, failure_of
 from nixenv.cli.progress import events_to
 from nixenv.cli.report import Report
 from nixenv.config import load_settings
+from nixenv.notebook.formatting import printable
 from nixlib.cancel import Cancel
 from nixlib.errors import NixError
 from nixlib.progress import EventSink
@@ -46,6 +48,7 @@ class Verb(Protocol):
 
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the verb of `arguments`; print its report or its failure; return the exit code."""
+    _write_anything()
     cancel = Cancel()
     failure: Failure | None
     try:
@@ -60,6 +63,13 @@ def run_command(arguments: argparse.Namespace) -> int:
     except Exception as error:  # noqa: BLE001 - the top of this room: a bug must not look like a mistake of the user
         failure = bug_failure(error, _keep_traceback())
     return _print_outcome(arguments, report if failure is None else failure)
+
+
+def _write_anything() -> None:
+    """Let both streams write every text: paths may be no UTF-8, and a terminal may know less than that."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run_verb(arguments: argparse.Namespace, cancel: Cancel) -> Report:
@@ -109,9 +119,10 @@ def _print_outcome(arguments: argparse.Namespace, outcome: Report | Failure) -> 
         if isinstance(outcome, Failure):
             _print_failure(arguments, outcome)
         elif arguments.json:
-            _print_json(dict(outcome.result))
+            for result in (outcome.result, *outcome.further):
+                _print_json(dict(result))
         elif outcome.text and (outcome.is_answer or not arguments.quiet):
-            print(outcome.text)
+            print("\n".join(map(_shown, outcome.text.split("\n"))))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`| head`) has gone; without this, Python complains again while it shuts down.
@@ -126,5 +137,11 @@ def _print_failure(arguments: argparse.Namespace, failure: Failure) -> None:
         print(f"nixenv: {failure.render()}", file=sys.stderr)
 
 
+def _shown(line: str) -> str:
+    """A line of text, which names notebooks and shows their outputs, as what no terminal obeys."""
+    return "\t".join(map(printable, line.split("\t")))
+
+
 def _print_json(value: dict[str, Any]) -> None:
-    print(json.dumps(value, ensure_ascii=False, sort_keys=True))
+    # In ASCII, because a path may hold what is no text.
+    print(json.dumps(value, sort_keys=True))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nixenv import errors as jupyter
+from nixenv.notebook.formatting import printable
 from nixlib import errors as engine
 
 _EXIT_CODES: tuple[tuple[type[engine.NixError], int], ...] = (
@@ -82,17 +83,6 @@ def _as_command(hint: str, notebook: str) -> str:
     """A hint as it is typed in a terminal; the engine's say what is typed in a cell."""
     document = f'"{notebook}"' if notebook else "NOTEBOOK"
     return re.sub(r"%nixenv ([a-z]+)", lambda verb: f"nixenv {verb[1]} {document}", hint)
-
-
-def printable(line: str) -> str:
-    """`line` with what a terminal would obey instead of show written as escapes.
-
-    Messages quote notebooks, which come from anywhere.
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in line
-    )
 
 
 def _disk_failure(error: OSError) -> Failure:

@@ -14,6 +14,7 @@ from nixenv.cli.command import Context
 from nixenv.cli.report import Report
 from nixenv.collection import Rooted, Verdict, judge
 from nixenv.environments import claim, forget_root, is_running, recorded_uses
+from nixenv.kernel.mail import mail_folder, sweep
 from nixenv.notebook.formatting import format_age, format_bytes, format_table
 from nixlib.settings import Settings
 from nixlib.store import Store, open_store
@@ -43,7 +44,8 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
                 if verdict.is_dropped and not _drop(verdict, settings, stores):
                     rows[number] |= {"dropped": False, "reason": "a kernel has just started in it"}
     bytecode = _sweep_bytecode(settings, rows, is_dry=arguments.dry_run)
-    return _report(rows, freed, bytecode, is_dry=arguments.dry_run)
+    letters = sweep(mail_folder(os.environ), is_dry=arguments.dry_run)
+    return _report(rows, freed, bytecode, letters, is_dry=arguments.dry_run)
 
 
 def find_rooted(settings: Settings) -> tuple[Rooted, ...]:
@@ -151,13 +153,15 @@ def _drop(verdict: Verdict, settings: Settings, stores: Mapping[str | None, Stor
 
 def _sweep_bytecode(settings: Settings, rows: list[dict[str, Any]], *, is_dry: bool) -> int:
     """Bytes of bytecode that no kept environment needs; removed unless `is_dry`."""
-    from nixlib.composition.bytecode import sweep  # noqa: PLC0415
+    from nixlib.composition import bytecode  # noqa: PLC0415
 
     live = [Path(row["environment"]) for row in rows if not row["dropped"]]
-    return sweep(settings.cache_dir, live, dry_run=is_dry)
+    return bytecode.sweep(settings.cache_dir, live, dry_run=is_dry)
 
 
-def _report(rows: list[dict[str, Any]], freed: int, bytecode: int, *, is_dry: bool) -> Report:
+def _report(
+    rows: list[dict[str, Any]], freed: int, bytecode: int, letters: int, *, is_dry: bool
+) -> Report:
     dropped = [row for row in rows if row["dropped"]]
     verb = "would drop" if is_dry else "dropped"
     table = [
@@ -174,6 +178,10 @@ def _report(rows: list[dict[str, Any]], freed: int, bytecode: int, *, is_dry: bo
     text.append(
         f"{verb} {len(dropped)} of {len(rows)} environments and {format_bytes(bytecode)} of bytecode"
     )
+    if letters:
+        text.append(
+            f"{verb} {letters} {'file' if letters == 1 else 'files'} of processes that are gone"
+        )
     if dropped and not is_dry:
         command = collect_command(Path(dropped[0]["environment"]))
         text.append(f"`{command}` now frees {format_bytes(freed)} that nothing else needs")
@@ -182,6 +190,7 @@ def _report(rows: list[dict[str, Any]], freed: int, bytecode: int, *, is_dry: bo
         "dropped": len(dropped),
         "bytes": freed,
         "bytecode_bytes": bytecode,
+        "letters": letters,
         "dry_run": is_dry,
     }
     return Report(result, "\n".join(text), is_answer=is_dry)

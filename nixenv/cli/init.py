@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from nixenv.cli.carried import Carried
@@ -12,6 +13,7 @@ from nixenv.cli.report import Report
 from nixenv.cli.requirements import with_added
 from nixenv.errors import MetadataError
 from nixenv.notebook.metadata import Document, create_document, read_document
+from nixlib.errors import NixError
 from nixlib.spec import Spec, parse_spec
 
 
@@ -23,10 +25,12 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     document = create_document(path) if is_new else _replaceable(path, is_forced=arguments.force)
     try:
         outcome = relock(Carried(document, spec, None), spec, context)
-    except BaseException:
+    except BaseException as error:
         # What was made for this command goes with it, also on Ctrl-C.
         if is_new:
             path.unlink(missing_ok=True)
+        if isinstance(error, NixError):
+            error.hint = _for_init(error.hint)
         raise
     count = len(outcome.lock.packages)
     headline = (
@@ -39,6 +43,11 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     return Report(
         report.result, f"{text}\nopen it with any Jupyter, or build it now: `nixenv sync {path}`"
     )
+
+
+def _for_init(hint: str) -> str:
+    """A hint for what is not in a notebook yet: the words to type, not the verb that changes it."""
+    return re.sub(r"`%nixenv (?:add|lock) ([^`]+)`", r"`\1`", hint)
 
 
 def _spec(arguments: argparse.Namespace) -> Spec:

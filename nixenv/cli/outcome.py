@@ -10,6 +10,7 @@ from typing import Any
 from nixenv.cli.changes import NO_CHANGES, Changes, held_lines
 from nixenv.cli.report import Report
 from nixenv.environments import hold, record_use
+from nixenv.frontend import FrontEnd
 from nixenv.notebook.metadata import Document
 from nixlib.environment import Environment, environment_key
 from nixlib.lock import Lock
@@ -29,6 +30,7 @@ class Outcome:
         seconds: How long the verb took.
         changes: What differs from the lock before.
         warnings: What the user should know.
+        front_end: Page parts that the server lacks, where the verb looks for them.
     """
 
     notebook: Path
@@ -38,6 +40,12 @@ class Outcome:
     seconds: float
     changes: Changes = NO_CHANGES
     warnings: tuple[str, ...] = ()
+    front_end: FrontEnd | None = None
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """Why packages that have moved are older than they could be; `list` has the others."""
+        return held_lines(self.lock, self.changes.present)
 
     @property
     def place(self) -> str:
@@ -53,15 +61,17 @@ class Outcome:
             "seconds": round(self.seconds, 3),
             **_places(self.environment, self.lock, settings),
             **self.changes.to_json(),
-            "held": list(held_lines(self.lock)),
+            "held": list(self.held),
             "warnings": list(self.warnings),
+            "frontend": self.front_end.to_json() if self.front_end else None,
         }
 
     def report(self, settings: Settings, headline: str) -> Report:
         """The whole outcome; `headline` is its first line."""
         text = [headline, *(f"  {line}" for line in self.changes.lines())]
-        text += [f"  held: {line}" for line in held_lines(self.lock)]
+        text += [f"  held: {line}" for line in self.held]
         text += [f"warning: {line}" for line in self.warnings]
+        text += [self.front_end.message] if self.front_end else []
         return Report(self.to_json(settings), "\n".join(text))
 
 
@@ -96,12 +106,14 @@ def bytecode_prefix(environment: Path, settings: Settings) -> Path | None:
 def note_use(lock: Lock, settings: Settings, document: Document) -> None:
     """Record that `document` uses the environment of `lock`, and that somebody is about to hold it.
 
-    A mailbox is nobody's notebook: its file is gone when the headless run is over. The descriptor stays
-    open until this process ends: by then a kernel has its own.
+    A headless run's mailbox is nobody's notebook: its file is gone when the run is over. That of a page
+    names the notebook's file as its `user`. The descriptor stays open until this process ends: by then a
+    kernel has its own.
     """
     root = environment_key(lock, settings)
-    if document.kind != "mailbox":
-        record_use(settings.state_dir, root, document.path)
+    user = document.metadata.get("user") if document.kind == "mailbox" else str(document.path)
+    if isinstance(user, str):
+        record_use(settings.state_dir, root, Path(user))
     try:
         hold(settings.state_dir, root)
     except OSError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +20,7 @@ EXIT_CODES = {
     130: "stopped on request (Ctrl-C, SIGTERM); nothing half-made is left",
 }
 
-_REPEATED = ("requirements", "names", "notebooks", "command")
+_REPEATED = ("requirements", "names", "notebooks", "command", "lines")
 """Operands that may be given any number of times; a verb has one of them at most."""
 
 _Verbs = Any  # argparse names the class of `add_subparsers()` with an underscore only
@@ -53,6 +54,11 @@ def parse_command_line(argv: Sequence[str]) -> argparse.Namespace:
     """
     parser = build_parser()
     arguments, rest = parser.parse_known_args(argv)
+    if arguments.verb == "lock" and arguments.notebook is None:
+        arguments.notebook = _document_among(arguments.upgrade or [])
+        if arguments.notebook is None:
+            parser.error("the following arguments are required: NB")
+        arguments.upgrade.remove(arguments.notebook)
     if not rest:
         return arguments
     name = next((name for name in _REPEATED if hasattr(arguments, name)), None)
@@ -61,6 +67,12 @@ def parse_command_line(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     setattr(arguments, name, [*getattr(arguments, name), *rest[is_command:]])
     return arguments
+
+
+def _document_among(words: Sequence[str]) -> str | None:
+    """The first word that is a document and no package: `lock --upgrade a.ipynb` means all of it."""
+    named = (word for word in words if word.endswith((".ipynb", ".toml", ".json")))
+    return next(named, None) or next(filter(os.path.isfile, words), None)
 
 
 def _add_spec_verbs(verbs: _Verbs) -> None:
@@ -84,7 +96,8 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
     verb.add_argument("names", nargs="+", metavar="NAME", help="name of a required package")
 
     verb = _verb(verbs, "lock", "resolve the requirements again", "lock a.ipynb --upgrade numpy")
-    _notebook(verb)
+    # Optional for argparse only: `--upgrade` takes every word behind it, and gives this one back.
+    verb.add_argument("notebook", nargs="?", metavar="NB", help=NOTEBOOK_HELP)
     verb.add_argument(
         "--upgrade",
         nargs="*",
@@ -104,6 +117,24 @@ def _add_environment_verbs(verbs: _Verbs) -> None:
     verb = _verb(verbs, "build", "build the environments of notebooks", "build a.ipynb --json")
     verb.add_argument(
         "notebooks", nargs="+", metavar="NB", help=f"{NOTEBOOK_HELP}, or a folder of notebooks"
+    )
+
+    verb = _verb(
+        verbs,
+        "watch",
+        "build notebooks as they are saved",
+        "watch notebooks/",
+        json_help="one JSON object for each event, a line each",
+    )
+    verb.add_argument(
+        "folder",
+        nargs="?",
+        default=".",
+        metavar="DIR",
+        help="the folder of the notebooks (the working folder)",
+    )
+    verb.add_argument(
+        "--lock", action="store_true", help="also lock those that have no lock, into their files"
     )
 
     verb = _verb(
@@ -146,6 +177,20 @@ def _add_question_verbs(verbs: _Verbs) -> None:
     verb.add_argument("before", metavar="A", help=NOTEBOOK_HELP)
     verb.add_argument("after", metavar="B", help=NOTEBOOK_HELP)
 
+    verb = _verb(
+        verbs,
+        "explain",
+        "how a requirement line is read",
+        'explain "tensorflow >=2.3 mkl*"',
+        json_help="one JSON object for each line, a line each",
+    )
+    verb.add_argument(
+        "lines",
+        nargs="+",
+        metavar="LINE",
+        help="a requirement, in quotes: PEP 508, a conda match spec, or nixpkgs#ATTRIBUTE",
+    )
+
 
 def _add_machine_verbs(verbs: _Verbs) -> None:
     verb = _verb(
@@ -171,7 +216,13 @@ def _add_machine_verbs(verbs: _Verbs) -> None:
     _verb(verbs, "config", "every setting, and where its value is from", "config")
 
 
-def _verb(verbs: _Verbs, name: str, summary: str, example: str) -> argparse.ArgumentParser:
+def _verb(
+    verbs: _Verbs,
+    name: str,
+    summary: str,
+    example: str,
+    json_help: str = "one JSON object on standard output",
+) -> argparse.ArgumentParser:
     verb: argparse.ArgumentParser = verbs.add_parser(
         name,
         help=summary,
@@ -180,7 +231,7 @@ def _verb(verbs: _Verbs, name: str, summary: str, example: str) -> argparse.Argu
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shown = verb.add_argument_group("output")
-    shown.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    shown.add_argument("--json", action="store_true", help=json_help)
     shown.add_argument("--quiet", "-q", action="store_true", help="no progress, no summary")
     shown.add_argument("--events", action="store_true", help=argparse.SUPPRESS)
     verb.add_argument(

@@ -31,7 +31,7 @@ def events_to(
 @contextmanager
 def _json_lines(stream: TextIO) -> Iterator[EventSink]:
     def show(event: Event) -> None:
-        stream.write(json.dumps(to_json(event), ensure_ascii=False) + "\n")
+        stream.write(json.dumps(to_json(event)) + "\n")
         stream.flush()
 
     yield show

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ class Report:
         result: What `--json` prints; plain JSON values.
         text: What people read; may have several lines; empty prints nothing.
         exit_code: One of `nixenv.cli.parser.EXIT_CODES`.
+        further: Objects that `--json` prints behind the first, a line each.
         is_answer: The text is what was asked for (`status`, `list`), so that `--quiet` keeps it.
     """
 
@@ -22,3 +23,4 @@ class Report:
     text: str
     exit_code: int = 0
     is_answer: bool = False
+    further: Sequence[Mapping[str, Any]] = ()

@@ -20,23 +20,26 @@ from nixlib.spec import Spec
 def with_added(existing: Sequence[str], typed: Sequence[str]) -> tuple[str, ...]:
     """`existing` with what was typed: a requirement of the same name is replaced where it stands.
 
-    What was typed is written without the secrets of its URLs.
+    Several lines of one name that are typed at once all count. What was typed is written without the
+    secrets of its URLs.
 
     Raises:
         RequirementError: A line of either cannot be read.
     """
     lines = list(parse_requirements(existing))
+    new: dict[str, dict[str, Wanted]] = {}
     for number, text in enumerate(typed, start=1):
         wanted = _parse_typed(text, number)
-        places = [place for place, line in enumerate(lines) if line.name == wanted.name]
+        new.setdefault(wanted.name, {})[wanted.text] = wanted
+    kept: list[Wanted] = []
+    replaced = set(new)
+    for line in lines:
         # Several lines of one name differ by their markers; what is typed now takes their place.
-        for place in reversed(places[1:]):
-            del lines[place]
-        if places:
-            lines[places[0]] = wanted
-        else:
-            lines.append(wanted)
-    return tuple(line.text for line in lines)
+        kept += new.pop(line.name, {}).values()
+        if line.name not in replaced:
+            kept.append(line)
+    kept += (wanted for group in new.values() for wanted in group.values())
+    return tuple(line.text for line in kept)
 
 
 def without_secrets(spec: Spec) -> Spec:

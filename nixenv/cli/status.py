@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     """Look at `arguments.notebook`; changes nothing, asks no network and no store."""
     carried = read_carried(arguments.notebook)
     facts = {**_asked(carried), **_answered(carried, context.settings)}
-    shown = [(key, _shown(value)) for key, value in facts.items() if value not in (None, [], "")]
-    text = format_table(shown)
+    rows = [row for key, value in facts.items() for row in _rows(key, value)]
+    text = format_table(rows)
     if command := NEXT_STEPS[facts["state"]]:
         text += f'\n\nnext: {command} "{carried.path}"'
     return Report(facts, text, is_answer=True)
@@ -68,7 +68,12 @@ def _answered(carried: Carried, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _shown(value: Any) -> str:
+def _rows(key: str, value: Any) -> list[tuple[str, str]]:
+    """One line for a fact; sentences have a line each."""
+    if value in (None, [], ""):
+        return []
     if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(value) if isinstance(value, list) else str(value)
+        return [(key, "yes" if value else "no")]
+    if key in ("held", "notes"):
+        return [(key if number == 0 else "", line) for number, line in enumerate(value)]
+    return [(key, ", ".join(value) if isinstance(value, list) else str(value))]

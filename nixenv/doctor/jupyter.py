@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from nixenv.doctor.finding import Finding, Surroundings
 
@@ -24,8 +25,8 @@ CLIENT_MINIMUM = (8, 5)
 _PROGRAMS = ("jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter")
 
 _PROBE = """
-import json, sys
-from importlib.metadata import PackageNotFoundError, entry_points, version
+import glob, json, os, sys
+from importlib.metadata import PackageNotFoundError, distribution, entry_points, version
 def find(name):
     try:
         return version(name)
@@ -43,12 +44,26 @@ for point in ours:
     except BaseException as error:
         state = f"{type(error).__name__}: {error}"
 try:
-    from jupyter_core.paths import jupyter_path
-    kernels = jupyter_path("kernels")
+    from jupyter_core.paths import jupyter_config_path, jupyter_path
+    kernels, configs = jupyter_path("kernels"), jupyter_config_path()
 except ImportError:
-    kernels = []
+    kernels, configs = [], []
+said = None
+# As jupyter_server reads them: the folder first on the path wins, and in each the file over its `.d`.
+for place in reversed(configs):
+    name = os.path.join(place, "jupyter_server_config")
+    for file in [*sorted(glob.glob(os.path.join(name + ".d", "*.json"))), name + ".json"]:
+        try:
+            with open(file, encoding="utf-8") as text:
+                said = [bool(json.load(text)["ServerApp"]["jpserver_extensions"]["nixenv"]), file]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+try:
+    source = json.loads(distribution("nixenv").read_text("direct_url.json") or "{}")
+except PackageNotFoundError:
+    source = {}
 print(json.dumps({"server": find("jupyter_server"), "client": find("jupyter_client"),
-                  "provisioner": state, "kernels": kernels}))
+                  "provisioner": state, "kernels": kernels, "extension": said, "source": source}))
 """
 
 
@@ -58,7 +73,8 @@ class Installation:
 
     Attributes:
         python: Its executable.
-        facts: Versions, the provisioner's state, the folders of kernelspecs; empty when it did not say.
+        facts: Versions, the provisioner's state, the folders of kernelspecs, whether a file enables the
+            server extension and which, where nixenv was installed from; empty when it did not say.
         trouble: Why it did not say.
     """
 
@@ -72,7 +88,11 @@ def check_jupyter(around: Surroundings) -> tuple[Finding, ...]:
     found = [probe(python, around) for python in find_pythons(around)]
     findings: list[Finding] = []
     for installation in found:
-        findings += [*_check_versions(installation), *_check_provisioner(installation)]
+        findings += [
+            *_check_versions(installation),
+            *_check_provisioner(installation),
+            *_check_extension(installation),
+        ]
     return (*findings, *_check_kernelspec(found))
 
 
@@ -161,9 +181,9 @@ def _check_provisioner(installation: Installation) -> tuple[Finding, ...]:
         return ()
     state, python = installation.facts["provisioner"], installation.python
     if state == "ok":
-        return (Finding("provisioner", "ok", f"found by the Jupyter in `{python}`"),)
+        return (Finding("provisioner", "ok", f"the Jupyter in `{python}` finds nixenv"),)
     if _starts_itself(installation):
-        what = f"not needed by the Jupyter in `{python}`: its kernelspec starts nixenv itself"
+        what = f"the Jupyter in `{python}` needs no nixenv of its own: its kernelspec starts one"
         return (Finding("provisioner", "ok", what),)
     found = "has no nixenv in it" if state == "missing" else f"cannot load nixenv: {state}"
     return (
@@ -175,6 +195,41 @@ def _check_provisioner(installation: Installation) -> tuple[Finding, ...]:
             f"{shlex.quote(python)} -m pip install nixenv",
         ),
     )
+
+
+def _check_extension(installation: Installation) -> tuple[Finding, ...]:
+    """Whether a server of this installation loads our extension, where it could."""
+    facts, python = installation.facts, installation.python
+    if not facts.get("server") or facts["provisioner"] != "ok":
+        return ()
+    is_enabled, file = facts["extension"] or (False, "")
+    if is_enabled:
+        return (
+            Finding(
+                "server-extension",
+                "ok",
+                f"the Jupyter in `{python}` loads nixenv's server extension",
+            ),
+        )
+    because = f", says `{file}`" if file else ""
+    return (
+        Finding(
+            "server-extension",
+            "warning",
+            f"the Jupyter in `{python}` does not load nixenv's server extension{because}",
+            "kernels start from what is saved only, and pages show no progress of a build",
+            "" if file else _install_again(python, facts["source"]),
+        ),
+    )
+
+
+def _install_again(python: str, source: dict[str, Any]) -> str:
+    """What puts the wheel's files where Jupyter looks; `jupyter server extension enable` wants them there."""
+    scheme, _, place = str(source.get("url", "")).partition("://")
+    what = shlex.quote(unquote(place)) if scheme == "file" else "nixenv"
+    if source.get("dir_info", {}).get("editable"):
+        what = f"--editable {what}"
+    return f"{shlex.quote(python)} -m pip install --force-reinstall --no-deps {what}"
 
 
 def _starts_itself(installation: Installation) -> bool:
@@ -224,4 +279,4 @@ def _check_kernel_json(file: Path) -> Finding:
             "the Python that nixenv was installed into has been removed or moved",
             again,
         )
-    return Finding("kernelspec", "ok", f"`{folder}`")
+    return Finding("kernelspec", "ok", f"the kernelspec in `{folder}` starts nixenv")

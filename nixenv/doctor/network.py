@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from nixenv.doctor.finding import Finding, Surroundings
 from nixlib.errors import NetworkError
@@ -46,9 +47,23 @@ def _ask(index: Index, around: Surroundings) -> tuple[Finding, str]:
             status, date = answer.status, answer.headers.get("date", "")
     except (OSError, HTTPException, NetworkError) as error:
         return _silent(index.public, str(error) or type(error).__name__), ""
-    if status >= 500 or status in (401, 403, 407):  # noqa: PLR2004
+    if status in (401, 403):
+        return _closed(index.public, status), date
+    if status >= 500 or status == 407:  # noqa: PLR2004
         return _silent(index.public, f"it answers {status}"), date
-    return Finding("registry", "ok", f"`{index.public}` answers"), date
+    return Finding("registry", "ok", f"the package registry `{index.public}` answers"), date
+
+
+def _closed(index: str, status: int) -> Finding:
+    host = urlsplit(index).hostname
+    return Finding(
+        "registry",
+        "problem",
+        f"the package registry `{index}` wants a valid login: it answers {status}",
+        "environments that are there start without it; nothing new can be resolved or downloaded."
+        f" Put `machine {host} login NAME password PASSWORD` into `~/.netrc`",
+        f"curl --netrc --head {shlex.quote(index.rstrip('/') + '/pip/')}",
+    )
 
 
 def _silent(index: str, reason: str) -> Finding:
@@ -69,7 +84,7 @@ def _clock_findings(date: str, now: float) -> tuple[Finding, ...]:
         return ()
     apart = abs(now - there)
     if apart < CLOCK_WARNING:
-        return (Finding("clock", "ok", "agrees with the registry's"),)
+        return (Finding("clock", "ok", "this machine's clock agrees with the registry's"),)
     way = "behind" if now < there else "ahead of"
     return (
         Finding(

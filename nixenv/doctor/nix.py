@@ -60,14 +60,20 @@ def check_daemon(around: Surroundings) -> tuple[Finding, ...]:
     """Whether this user may talk to the daemon, where there is one and the settings mean it."""
     location = around.location
     if location.kind == "process":
-        return (Finding("daemon", "ok", f"not needed: the store is in `{location.physical_dir}`"),)
+        return (
+            Finding(
+                "daemon",
+                "ok",
+                f"no Nix daemon is needed: the store is in `{location.physical_dir}`",
+            ),
+        )
     refusal = _connect(location.socket)
     if refusal is None:
-        return (Finding("daemon", "ok", f"answers at `{location.socket}`"),)
+        return (Finding("daemon", "ok", f"the Nix daemon answers at `{location.socket}`"),)
     if isinstance(refusal, PermissionError):
         return (_closed_socket(Path(location.socket), around),)
     if location.kind == "auto" and os.access(location.state_dir, os.W_OK):
-        return (Finding("daemon", "ok", "none runs, and this user may write the store itself"),)
+        return (Finding("daemon", "ok", "no Nix daemon is needed: this user may write the store"),)
     found = (
         "is not there" if isinstance(refusal, FileNotFoundError) else "is there, but nobody answers"
     )
@@ -130,16 +136,20 @@ def check_store(around: Surroundings) -> tuple[Finding, ...]:
     except NixError as error:
         why = "; ".join(error.details)
         return (Finding("store", "problem", error.summary, why, error.hint.replace("`", "")),)
-    return (Finding("store", "ok", f"`{around.location.physical_dir}` answers"),)
+    return (Finding("store", "ok", f"the store in `{around.location.physical_dir}` answers"),)
 
 
 def check_sandbox(around: Surroundings) -> tuple[Finding, ...]:
     """Whether Nix builds in isolation; wheels need no build, so this can only warn."""
     value = _setting("sandbox", around)
     if value is None:
-        return (Finding("sandbox", "ok", "unknown: this Nix does not show its settings"),)
+        return (
+            Finding(
+                "sandbox", "ok", "whether Nix builds in a sandbox is unknown: this one does not say"
+            ),
+        )
     if value in ("true", "relaxed"):
-        return (Finding("sandbox", "ok", f"`sandbox = {value}`"),)
+        return (Finding("sandbox", "ok", f"Nix builds in a sandbox (`sandbox = {value}`)"),)
     return (
         Finding(
             "sandbox",

@@ -42,13 +42,17 @@ def required_names(document: str) -> list[str]:
         with open(document, "rb") as stream:
             text = stream.read(READ_AT_MOST + 1)
         value = json.loads(text.decode("utf-8")) if len(text) <= READ_AT_MOST else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return []
-    for key in ("metadata", "nixenv", "requirements"):
-        if key == "metadata" and isinstance(value, dict) and key not in value:
-            continue  # A mailbox has `nixenv` at its top.
-        value = value.get(key) if isinstance(value, dict) else None
-    lines = value if isinstance(value, list) else []
+    # A mailbox has `nixenv` at its top.
+    metadata = value.get("metadata", value) if isinstance(value, dict) else None
+    return names_in(metadata.get("nixenv") if isinstance(metadata, dict) else None)
+
+
+def names_in(value: object) -> list[str]:
+    """Names of the requirements in the value of `nixenv`, whatever that is (pure)."""
+    lines = value.get("requirements") if isinstance(value, dict) else None
+    lines = lines if isinstance(lines, list) else []
     found = (NAME.match(line) for line in lines if isinstance(line, str))
     return [match.group(1) for match in found if match]
 
@@ -56,10 +60,17 @@ def required_names(document: str) -> list[str]:
 def completer(shell: Any, event: Any) -> list[str]:
     """IPython's `complete_command` hook."""
     from .failure import KernelSideError  # noqa: PLC0415
+    from .page import pages  # noqa: PLC0415
     from .session import current_session  # noqa: PLC0415
+    from .writer import writing_page  # noqa: PLC0415
 
+    page = writing_page(shell)
     try:
-        required = required_names(current_session(shell).document)
+        required = (
+            required_names(current_session(shell).document)
+            if page is None
+            else names_in(pages().value_of(page))
+        )
     except KernelSideError:
         required = []
     return complete(event.text_until_cursor.lstrip(), required)

@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from dataclasses import dataclass
 
 from . import engine_client, extend, loaded, output, screen
 from .progress_view import ProgressView
 from .session import current_session
 from .verbs import parse_cell, parse_line
-from .writer import saved_notice
+from .writer import desk, writing_page
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Mapping
+    from typing import Any, Callable, Mapping
 
     from .session import Session
     from .verbs import Command
 
     Answer = Mapping[str, Any]
+
+RELOCKED = "this kernel runs on as it is; `%nixenv sync` or a restart brings it to the new lock"
+RESTART = "restart the kernel to use it"
+
+# One command after the other: cells of ipykernel's subshells run side by side.
+_turn = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Host:
+    """The kernel that a command is carried out in.
+
+    Attributes:
+        asker: A shell or a kernel of ipykernel, which says whose request it is at.
+        paint: Shows text and HTML where the progress is.
+        effect: Lets the kernel follow the document where it can, and says how far that went.
+        facts: What `status` says about the kernel, given the notebook's name.
+    """
+
+    asker: Any
+    paint: Callable[[str, str], None]
+    effect: Callable[[Command, Session, Answer], str]
+    facts: Callable[[str], Mapping[str, str]]
 
 
 def run_line(shell: Any, line: str) -> None:
@@ -43,31 +68,54 @@ def run_cell(shell: Any, line: str, cell: str) -> None:
 
 def run(shell: Any, command: Command) -> None:
     """Carry a command out and show its page."""
-    session = current_session(shell)
-    view = ProgressView(_headline(command), screen.painter(shell))
-    try:
-        answer = engine_client.ask(session, command.verb.name, command.arguments, view.show)
-    finally:
-        view.finish()
-    screen.show(_page(command, session, answer))
+    host = Host(shell, screen.painter(shell), _follow, _kernel_facts)
+    screen.show(carry_out(command, host))
 
 
-def _page(command: Command, session: Session, answer: Answer) -> output.Page:
+def carry_out(command: Command, host: Host) -> output.Page:
+    """Ask the engine, hand the document over to who writes it, and let the kernel follow.
+
+    Raises:
+        KernelSideError: Something failed, or the user stopped it; then the document is as it was.
+    """
+    with _turn:
+        page = writing_page(host.asker)
+        session = current_session(host.asker, page.name if page else "")
+        view = ProgressView(_headline(command), host.paint)
+        with desk(session, page) as place:
+            try:
+                answer = engine_client.ask(
+                    place.session, command.verb.name, command.arguments, view.show
+                )
+            finally:
+                view.finish()
+            notice = place.hand_over(is_changed=_is_changed(command, answer))
+        return _page(command, host, session, answer, notice)
+
+
+def _is_changed(command: Command, answer: Answer) -> bool:
+    """Whether the engine has written a file: for `sync`, only where there was no lock."""
+    name = command.verb.name
+    is_news = any(answer.get(kind) for kind in ("added", "changed", "removed"))
+    return name in ("add", "remove", "lock") or (name == "sync" and is_news)
+
+
+def _page(
+    command: Command, host: Host, session: Session, answer: Answer, notice: str
+) -> output.Page:
     name = command.verb.name
     if name == "list":
         return output.list_page(answer)
     if name == "tree":
         return output.tree_page(answer)
     if name == "status":
-        return output.status_page(answer, _kernel_facts(session))
-    remarks = [_take_effect(session, answer) if command.verb.changes_environment else RELOCKED]
-    if name != "sync":
-        remarks.append(saved_notice(session))
-    return output.changes_page(answer, remarks)
+        return output.status_page(answer, host.facts(session.notebook_name))
+    effect = host.effect(command, session, answer)
+    return output.changes_page(answer, [effect, *filter(None, [notice])])
 
 
-RELOCKED = "this kernel runs on as it is; `%nixenv sync` or a restart brings it to the new lock"
-RESTART = "restart the kernel to use it"
+def _follow(command: Command, session: Session, answer: Answer) -> str:
+    return _take_effect(session, answer) if command.verb.changes_environment else RELOCKED
 
 
 def _take_effect(session: Session, answer: Answer) -> str:
@@ -93,17 +141,17 @@ def _take_effect(session: Session, answer: Answer) -> str:
 
 
 def _refusal(stand: list[loaded.Obstacle]) -> str:
-    each = "; ".join(f"{one.difference}, whose module `{one.module}` is loaded" for one in stand)
-    return f"this kernel stays as it is, because it cannot swap {each}: {RESTART}"
+    each = "; ".join(f"{one.difference}, but its module `{one.module}` is loaded" for one in stand)
+    return f"this kernel stays as it is until you restart it: {each}"
 
 
 def _headline(command: Command) -> str:
     return " ".join(["%nixenv", command.verb.name, *command.arguments])
 
 
-def _kernel_facts(session: Session) -> dict[str, str]:
+def _kernel_facts(notebook: str) -> dict[str, str]:
     return {
-        "notebook": session.notebook_name,
+        "notebook": notebook,
         "kernel python": "{}.{}.{}".format(*sys.version_info[:3]),
         "kernel environment": os.path.realpath(sys.prefix),
         "extended": "yes" if len(extend.imported_roots()) > 1 else "no",

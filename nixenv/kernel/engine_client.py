@@ -54,7 +54,7 @@ def ask(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=engine_environment(session.variables, os.environ, sys.prefix),
+            env=_process_env(session),
             # A front end's interrupt goes to the kernel's whole process group. In a session of its own
             # the engine gets exactly one signal, from us: a second one would end it at once.
             start_new_session=True,
@@ -70,7 +70,14 @@ def ask(
             output, evidence, interrupted = _follow(process, on_event)
         finally:
             _end(process)
-    return _answer(verb, process.returncode, output, evidence, interrupted=interrupted)
+    return _answer(session, verb, process.returncode, output, evidence, interrupted=interrupted)
+
+
+def _process_env(session: Session) -> dict[str, str]:
+    if session.owns_environment:
+        return engine_environment(session.variables, os.environ, sys.prefix)
+    # This process runs in the engine's own installation, or in one that can import it.
+    return {**os.environ, **session.variables}
 
 
 def engine_environment(
@@ -152,7 +159,13 @@ def _end(process: Process) -> None:
 
 
 def _answer(
-    verb: str, status: int, output: bytes, evidence: Iterable[str], *, interrupted: bool
+    session: Session,
+    verb: str,
+    status: int,
+    output: bytes,
+    evidence: Iterable[str],
+    *,
+    interrupted: bool,
 ) -> Answer:
     try:
         answer = json.loads(output.decode("utf-8"))
@@ -164,7 +177,7 @@ def _answer(
     if interrupted:
         raise KernelSideError("Interrupted", f"`%nixenv {verb}` was stopped; nothing has changed")
     if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-        raise engine_failure(answer["error"])
+        raise engine_failure(_in_users_terms(answer["error"], session))
     lines = "".join("\n  " + line for line in evidence)
     how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
     raise KernelSideError(
@@ -172,3 +185,14 @@ def _answer(
         f"the engine gave no answer to `{verb}`: it {how}{lines}",
         hint="run `nixenv doctor` in a terminal",
     )
+
+
+def _in_users_terms(error: Mapping[str, Any], session: Session) -> Answer:
+    """The engine's error with the notebook's name for a mailbox, of which no user has ever heard."""
+    name = session.notebook_name
+    if os.path.basename(session.document) == name:
+        return error
+    return {
+        key: text.replace(session.document, name) if isinstance(text, str) else text
+        for key, text in error.items()
+    }

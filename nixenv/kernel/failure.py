@@ -49,12 +49,16 @@ class KernelSideError(Exception):
 def engine_failure(error: Mapping[str, Any]) -> KernelSideError:
     """The `error` object of an engine's answer as an exception.
 
-    The notebook and the key are evidence of their own where the message does not name them.
+    The requirement at fault, the notebook and the key are evidence of their own where the message does
+    not name them.
     """
     message = str(error.get("message") or "the engine failed without saying why")
     hint = _as_magic(str(error.get("hint") or ""))
-    notebook, key = str(error.get("notebook") or ""), str(error.get("key") or "")
-    place = [f"notebook `{notebook}`"] if notebook and _is_news(notebook, message) else []
+    notebook, key, requirement = (
+        str(error.get(name) or "") for name in ("notebook", "key", "requirement")
+    )
+    place = [f"requirement `{requirement}`"] if requirement not in message else []
+    place += [f"notebook `{notebook}`"] if notebook and _is_news(notebook, message) else []
     place += [f"key `{key}`"] if key and key not in message else []
     if place:
         message += "\n  " + ", ".join(place)
@@ -66,6 +70,7 @@ def _as_magic(hint: str) -> str:
     if "%nixenv" in hint:
         return hint
     verbs = "add|remove|list|tree|status|lock|sync"
+    hint = hint.replace("`nixenv init ", "`nixenv add ")  # A cell's notebook is there already.
     return re.sub(rf"`nixenv ({verbs})\b(?: \"[^\"`]*\"| [^ `]*\.ipynb)?", r"`%nixenv \1", hint)
 
 

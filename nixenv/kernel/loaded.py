@@ -51,10 +51,11 @@ class Difference:
     after: str
 
     def __str__(self) -> str:
-        after = (
-            self.after if self.after != self.before.version else f"another build of {self.after}"
-        )
-        return f"`{self.before.name}` {self.before.version} → {after or 'removed'}"
+        old = f"`{self.before.name}` {self.before.version}"
+        if not self.after:
+            return f"{old} is removed"
+        is_rebuilt = self.after == self.before.version
+        return f"{old} becomes {'another build of ' if is_rebuilt else ''}{self.after}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import launched
+from . import comms, launched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def register(shell: Any) -> None:
 
         return completer(shell, event)
 
+    comms.listen(shell)
     for key in ("%nixenv", "%%nixenv"):
         shell.set_hook("complete_command", complete_command, str_key=key)
     if launched.variables() is not None:
@@ -81,6 +82,7 @@ def _redirected(name: str) -> Callable[[str], None]:
 
 def unregister(shell: Any) -> None:
     """Take `%nixenv` away, and bring IPython's own `%pip` and its like back."""
+    comms.stop_listening(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("nixenv", None)
     from IPython.core.magics.packaging import PackagingMagics  # noqa: PLC0415

@@ -68,10 +68,12 @@ def changes_page(answer: Answer, remarks: Iterable[str]) -> Page:
         for package in _objects(answer, "removed")
     ]
     held = tuple("held in its own time: " + line for line in _strings(answer, "held"))
+    front_end = answer.get("frontend")
+    parts = (str(front_end.get("message", "")),) if isinstance(front_end, dict) else ()
     return Page(
         title=_counts(answer),
         rows=tuple(sorted(rows, key=lambda row: row[1])),
-        remarks=(*held, *remarks),
+        remarks=(*held, *remarks, *parts),
         warnings=_strings(answer, "warnings"),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import launched
 from .failure import KernelSideError
@@ -24,41 +24,60 @@ class Session:
 
     Attributes:
         document: Absolute path that the engine reads and writes: a notebook, a `nixenv.toml`, or a
-            mailbox (`.json`) whose content somebody else puts into the notebook.
+            mailbox (`.json`) whose content somebody else puts into the notebook. Empty while it is not
+            known yet.
         engine: The engine's argument vector, to which a verb is appended.
         variables: `NIXENV_*` variables for the engine's process.
         owns_environment: This process runs in an environment that nixenv made, and may be extended.
+        name: The notebook's file name where `document` is not the notebook.
     """
 
     document: str
     engine: tuple[str, ...]
     variables: Mapping[str, str]
     owns_environment: bool
+    name: str = ""
 
     @property
     def notebook_name(self) -> str:
-        """The notebook's file name, as messages show it."""
-        return os.path.basename(self.variables.get("NIXENV_NOTEBOOK") or self.document)
+        """The notebook's file name, as messages show it: on one line, whatever it is."""
+        path = self.name or self.variables.get("NIXENV_NOTEBOOK") or self.document
+        return "".join(
+            character if character.isprintable() else character.encode("unicode_escape").decode()
+            for character in os.path.basename(path)
+        )
+
+    def on(self, document: str) -> Session:
+        """The same session with another document."""
+        return replace(self, document=document)
 
 
-def current_session(shell: Any) -> Session:
+def current_session(shell: Any, page_name: str = "") -> Session:
     """The session of this process.
+
+    Args:
+        shell: A shell, for what VS Code and ipykernel put into its namespace.
+        page_name: File name of the notebook whose page brings the document; else it must be found.
 
     Raises:
         KernelSideError: No notebook is known, or the engine's variable is not a JSON array.
     """
-    launched_with = launched.variables()
-    variables = (
-        {name: value for name, value in os.environ.items() if name.startswith("NIXENV_")}
-        if launched_with is None
-        else launched_with
-    )
+    variables = start_variables()
     return Session(
-        _document(variables, getattr(shell, "user_ns", {})),
+        "" if page_name else _document(variables, getattr(shell, "user_ns", {})),
         _engine(variables),
         variables,
-        owns_environment=launched_with is not None,
+        owns_environment=launched.variables() is not None,
+        name=page_name,
     )
+
+
+def start_variables() -> Mapping[str, str]:
+    """The `NIXENV_*` variables that this kernel was started with."""
+    found = launched.variables()
+    if found is not None:
+        return found
+    return {name: value for name, value in os.environ.items() if name.startswith("NIXENV_")}
 
 
 def _engine(variables: Mapping[str, str]) -> tuple[str, ...]:

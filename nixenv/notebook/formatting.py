@@ -1,4 +1,4 @@
-"""Sizes, ages and columns as text (pure)."""
+"""Sizes, ages, columns and what strangers wrote, as text (pure)."""
 
 from __future__ import annotations
 
@@ -50,3 +50,14 @@ def format_age(seconds: float) -> str:
             count = int(seconds // size)
             return f"{count} {name}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def printable(line: str) -> str:
+    """`line` with what a terminal would obey instead of show written as escapes.
+
+    Messages quote notebooks and requests, which come from anywhere.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in line
+    )

@@ -8,6 +8,7 @@ the value back and succeeds only if nobody has changed the file in the meantime.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -100,10 +101,11 @@ def _read(path: Path) -> Document:
     try:
         text = data.removeprefix(_BOM).decode()
     except UnicodeDecodeError as error:
+        is_utf16 = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         raise MetadataError(
             f"`{path.name}` is not UTF-8 text",
             details=(f"byte {error.start} is 0x{data[error.start]:02x}",),
-            hint=f'`jupyter nbconvert --to notebook --inplace "{path.name}"` after saving it as UTF-8',
+            hint=f'`iconv -f UTF-16 -t UTF-8 "{path}"` prints it as UTF-8' if is_utf16 else "",
             notebook=str(path),
         ) from error
     metadata = _parse_toml(path, text) if path.suffix == ".toml" else _parse_json(path, text, stamp)
@@ -139,11 +141,14 @@ def _parse_json(path: Path, text: str, stamp: Stamp) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         fresh = time.time() - stamp.mtime_ns / 1e9 < _WRITTEN_JUST_NOW
         where = (
-            f": line {error.lineno}, {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+            f": line {error.lineno}, {error.msg.removesuffix(' at')}"
+            if isinstance(error, json.JSONDecodeError)
+            else ""
         )
         raise MetadataError(
             f"`{path.name}` is not JSON{where.lower()}",
             details=("it is empty",) if not text.strip() else (),
+            hint=_checkpoint_hint(path),
             notebook=str(path),
             unfinished=fresh,
         ) from error
@@ -155,6 +160,12 @@ def _parse_json(path: Path, text: str, stamp: Stamp) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise _not_an_object(path, "metadata", metadata)
     return metadata
+
+
+def _checkpoint_hint(path: Path) -> str:
+    """How to get back what Jupyter saved before, where it keeps that."""
+    kept = path.parent / ".ipynb_checkpoints" / f"{path.stem}-checkpoint{path.suffix}"
+    return f'`cp "{kept}" "{path}"` brings back an earlier save' if kept.is_file() else ""
 
 
 def _not_an_object(path: Path, key: str, found: object) -> MetadataError:

@@ -7,21 +7,49 @@ proves itself the answer is an error that lists what was tried, never "some note
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 from urllib.parse import unquote
 
 from nixenv.errors import MetadataError, NotebookNotFoundError
+from nixenv.notebook.mailbox import Mailbox
 
 OVERRIDE = "NIXENV_NOTEBOOK"
 SESSION = "JPY_SESSION_NAME"
 PROJECT_FILE = "nixenv.toml"
 
-Source = Literal["override", "session", "client", "project"]
+OWN_DRIVE = "RTC:"
+"""Prefix that jupyter-collaboration puts before the paths of the server's own files."""
+
+Source = Literal["override", "page", "session", "client", "project"]
+
+
+def _no_mailbox() -> Mailbox:
+    raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A notebook that a page has open, as the page has told the server.
+
+    Attributes:
+        contents: Its path in the server, which the page knows it by.
+        path: Its file; None when it is not a notebook on this machine's disk.
+        nixenv: The value of `metadata.nixenv` in the page.
+        dirty: The page holds what the file does not.
+        lend: A mailbox with that value.
+    """
+
+    contents: str
+    path: Path | None = None
+    nixenv: Any = None
+    dirty: bool = False
+    lend: Callable[[], Mailbox] = field(default=_no_mailbox, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +63,8 @@ class Place:
         root_dir: What the server's relative paths are relative to; None outside a server.
         session: The path in the server's session of this kernel, relative to `root_dir`; empty on a
             first start, where the server does not know it yet.
+        posted: The open notebooks that the kernel could belong to, as their pages have told; more than
+            one when they cannot be told apart.
         client: The `NotebookClient` that runs the notebook, when there is one.
     """
 
@@ -43,6 +73,7 @@ class Place:
     inherited: Mapping[str, str]
     root_dir: Path | None = None
     session: str = ""
+    posted: tuple[Posted, ...] = ()
     client: Any = None
 
 
@@ -52,24 +83,29 @@ class Found:
 
     Attributes:
         source: Which hint was believed.
-        path: Its file; None for a notebook that is only in a client's memory.
+        path: Its file; None for a notebook that is only in a client's or a page's memory.
+        posted: What its page says about it, when that was believed.
     """
 
     source: Source
     path: Path | None
+    posted: Posted | None = None
 
 
 def find_notebook(place: Place) -> Found:
     """The document that decides this kernel's environment.
 
     Raises:
-        NotebookNotFoundError: No hint proved itself; `tried` has a line for each.
+        NotebookNotFoundError: No hint proved itself, or one fits two notebooks; `tried` has a line for each.
         MetadataError: The override names a file that is not there.
     """
     tried: list[str] = []
     override = place.said.get(OVERRIDE) or place.inherited.get(OVERRIDE)
     if override:
         return Found("override", _overridden(place.cwd, override))
+    if place.posted:
+        posted = _only(place.posted)
+        return Found("page", posted.path, posted)
     for candidate in _session_candidates(place, tried):
         if candidate.suffix == ".ipynb" and candidate.is_file():
             return Found("session", candidate)
@@ -84,6 +120,18 @@ def find_notebook(place: Place) -> Found:
         details=tuple(tried),
         hint=_way_out(place),
         tried=tuple(tried),
+    )
+
+
+def _only(posted: tuple[Posted, ...]) -> Posted:
+    if len(posted) == 1:
+        return posted[0]
+    tried = tuple(f"`{one.contents}`" for one in posted)
+    raise NotebookNotFoundError(
+        "cannot tell which of these notebooks this kernel belongs to",
+        details=tried,
+        hint="restart the kernel: by then the server knows which one it is",
+        tried=tried,
     )
 
 
@@ -129,6 +177,30 @@ def _session_candidates(place: Place, tried: list[str]) -> list[Path]:
     return list(dict.fromkeys(candidates))
 
 
+def local_notebook(root: Path, contents: str) -> Path | None:
+    """The file behind a contents path, when it is a notebook on this machine; costs a look at the disk.
+
+    Another drive than the server's own may have another notebook of the same name.
+    """
+    for path in (contents, contents.removeprefix(OWN_DRIVE)):
+        file = root / path.lstrip("/")
+        # Not Path.is_file, which raises where a name is too long or a folder is closed to this user.
+        if file.suffix == ".ipynb" and os.path.isfile(file):  # noqa: PTH113
+            return file
+    return None
+
+
+def contents_path(place: Place, found: Found) -> str:
+    """What pages call the notebook: its path in the server; empty when it has none there."""
+    if found.posted is not None:
+        return found.posted.contents
+    if place.session or found.path is None or place.root_dir is None:
+        return place.session.strip("/")
+    if found.source != "session" or not found.path.is_relative_to(place.root_dir):
+        return ""
+    return found.path.relative_to(place.root_dir).as_posix()
+
+
 def _why_not(candidate: Path) -> str:
     if candidate.is_dir():
         return f"`{candidate}` is a folder"
@@ -157,21 +229,36 @@ def find_client(manager: Any) -> Any:
     module = sys.modules.get("nbclient.client")
     if module is None or getattr(manager, "parent", None) is not None:
         return None
-    for innermost in sys._current_frames().values():  # noqa: SLF001 - the documented way to all stacks
-        frame: FrameType | None = innermost
-        while frame is not None:
-            if frame.f_code.co_varnames[:1] == ("self",):
-                owner = frame.f_locals.get("self")
-                if isinstance(owner, module.NotebookClient) and owner.km is manager:
-                    return owner
-            frame = frame.f_back
+    for frame in _frames():
+        if frame.f_code.co_varnames[:1] == ("self",):
+            owner = frame.f_locals.get("self")
+            if isinstance(owner, module.NotebookClient) and owner.km is manager:
+                return owner
     return None
 
 
+def _frames() -> Iterator[FrameType]:
+    """Every frame of every thread, innermost first."""
+    for innermost in sys._current_frames().values():  # noqa: SLF001 - the documented way to all stacks
+        frame: FrameType | None = innermost
+        while frame is not None:
+            yield frame
+            frame = frame.f_back
+
+
 def client_name(client: Any) -> str:
-    """What the client's notebook is called, for messages; empty when nothing says so."""
+    """What the client's notebook is called, a path if that is known; empty when nothing says so."""
     papermill = client.nb.metadata.get("papermill", {})
     if path := papermill.get("input_path"):
         return str(path)
     told = client.resources.get("metadata", {})
-    return f"{told['name']}.ipynb" if told.get("name") else ""
+    return f"{told['name']}.ipynb" if told.get("name") else _executed(client)
+
+
+def _executed(client: Any) -> str:
+    """The file that `jupyter execute` reads; it tells its client no more than the folder."""
+    for frame in _frames():
+        if frame.f_code.co_name == "run_notebook" and frame.f_locals.get("client") is client:
+            path = frame.f_locals.get("input_path")
+            return str(path.absolute()) if isinstance(path, Path) else ""
+    return ""

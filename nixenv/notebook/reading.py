@@ -19,14 +19,18 @@ for as long as the JSON scanner runs, 10 ms per megabyte and up."""
 _PATIENCE = 1.0
 
 
-async def read_document_async(path: Path) -> Document:
+async def read_document_async(path: Path, *, patience: float = _PATIENCE) -> Document:
     """`read_document`, without blocking the running event loop for more than a few milliseconds.
+
+    Args:
+        path: The document.
+        patience: Seconds to wait for somebody who is writing it at this moment.
 
     Raises:
         MetadataError: As `read_document`.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + _PATIENCE
+    deadline = loop.time() + patience
     while True:
         try:
             if _size(path) > LARGE:

@@ -7,32 +7,32 @@ mended from inside.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-from contextlib import suppress
+import uuid
+from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 
+from nixenv.kernel.comms import TARGET, session_of
+from nixenv.kernel.dispatch import Host, carry_out
 from nixenv.kernel.failure import KernelSideError
+from nixenv.kernel.page import pages
 from nixenv.kernel.verbs import VERBS, parse_line
-from nixenv.server.launch import DOCUMENT, ENGINE, ERROR
+from nixenv.kernel.writer import writing_page
 from nixenv.server.reason import load_reason
+from nixenv.server.scrubbing import DOCUMENT, ERROR
 
 MAGIC = "%nixenv"
 
 _LEAVING = frozenset({"exit", "quit", "exit()", "quit()"})
 """How people leave a console; that is the kernel's business, as in IPython."""
 
-_GRACE = 10.0
-"""Seconds that a stopped engine has for leaving the store in order."""
-
-_MENDING = frozenset({"add", "remove", "lock", "sync"})
-"""Verbs after which a restart is worth a try."""
+_RESTART = "restart the kernel to start in this environment"
 
 
 class FallbackKernel(Kernel):
@@ -53,6 +53,42 @@ class FallbackKernel(Kernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
         self.reason = load_reason(Path(os.environ[ERROR]))
+        # `IPythonKernel` has these from its comm manager, which wants a shell.
+        for kind in ("comm_open", "comm_msg", "comm_close"):
+            self.shell_handlers[kind] = getattr(self, kind)
+
+    def comm_open(self, stream: Any, ident: Any, message: dict[str, Any]) -> None:
+        """A front end opens a comm: a page of ours is heard, everybody else is told that nobody is here."""
+        del stream, ident
+        content = message["content"]
+        comm = str(content.get("comm_id"))
+        if content.get("target_name") == TARGET:
+            pages().opened(
+                comm,
+                session_of(message),
+                content.get("data"),
+                lambda data: self._send_comm("comm_msg", comm, data),
+            )
+        else:
+            self._send_comm("comm_close", comm, {})
+
+    def comm_msg(self, stream: Any, ident: Any, message: dict[str, Any]) -> None:
+        """A page says something."""
+        del stream, ident
+        pages().told(str(message["content"].get("comm_id")), message["content"].get("data"))
+
+    def comm_close(self, stream: Any, ident: Any, message: dict[str, Any]) -> None:
+        """A page has gone."""
+        del stream, ident
+        pages().closed(str(message["content"].get("comm_id")))
+
+    def _send_comm(self, kind: str, comm: str, data: dict[str, Any]) -> None:
+        content = {"comm_id": comm, "data": data}
+        assert self.session is not None  # noqa: S101 - a kernel that was sent something has one
+        parent = self.get_parent()  # type: ignore[no-untyped-call]
+        self.session.send(
+            self.iopub_socket, kind, content, parent=parent, ident=f"comm-{comm}".encode()
+        )
 
     async def do_execute(
         self,
@@ -95,37 +131,25 @@ class FallbackKernel(Kernel):
         if command is None:
             self._print(_help())
             return
-        document = os.environ.get(DOCUMENT)
-        if document is None:
+        if DOCUMENT not in os.environ and writing_page(self) is None:
             raise KernelSideError(self.reason.kind, self.reason.text)
-        verb = command.verb.name
-        argv = [*json.loads(os.environ[ENGINE]), verb, document, *command.arguments]
-        status = self._run_engine(argv)
-        if status:
-            raise KernelSideError("NixenvError", f"`%nixenv {verb}` failed, as said above")
-        if verb in _MENDING:
-            self._print("Restart the kernel to start in this environment.\n")
+        host = Host(self, self._painter(), lambda *_: _RESTART, self._facts)
+        page = carry_out(command, host)
+        self._publish("display_data", {"data": _bundle(page.text(), page.html()), "metadata": {}})
 
-    def _run_engine(self, argv: list[str]) -> int:
-        """Show what the engine says while it says it; an interrupt stops it in good order first."""
-        # Its own session, so that Jupyter's signal to the kernel's process group comes from us, once.
-        with subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "NO_COLOR": "1"},
-            start_new_session=True,
-        ) as engine:
-            assert engine.stdout is not None  # noqa: S101 - it was asked for
-            try:
-                for line in engine.stdout:
-                    self._print(line.decode(errors="replace"))
-                return engine.wait()
-            except KeyboardInterrupt:
-                engine.terminate()
-                _wait_or_kill(engine)
-                raise
+    def _facts(self, notebook: str) -> dict[str, str]:
+        return {"notebook": notebook, "kernel": f"has no environment to run in: {self.reason.kind}"}
+
+    def _painter(self) -> Callable[[str, str], None]:
+        """Paints in one place: the first time a display, then its updates."""
+        identity = uuid.uuid4().hex
+        kinds = chain(["display_data"], repeat("update_display_data"))
+
+        def paint(text: str, html: str) -> None:
+            shown = {"data": _bundle(text, html), "metadata": {}}
+            self._publish(next(kinds), {**shown, "transient": {"display_id": identity}})
+
+        return paint
 
     def _print(self, text: str) -> None:
         self._publish("stream", {"name": "stdout", "text": text})
@@ -198,11 +222,8 @@ def _help() -> str:
     )
 
 
-def _wait_or_kill(engine: subprocess.Popen[bytes]) -> None:
-    with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-        engine.wait(_GRACE)
-        return
-    engine.kill()
+def _bundle(text: str, html: str) -> dict[str, str]:
+    return {"text/plain": text, "text/html": html}
 
 
 def main() -> None:

@@ -1,49 +1,25 @@
 """The command line and the variables of a kernel's process (pure).
 
 A kernel must be in its environment and nowhere else, so every variable through which another Python's
-packages, or another prefix's libraries, could leak in is dropped.
+packages, or another prefix's libraries, could leak in is dropped: see `scrubbing`.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nixenv.notebook.notebookpath import OVERRIDE
+from nixenv.server.scrubbing import DOCUMENT, ERROR, OVERRIDE, scrubbed
 
-DOCUMENT = "NIXENV_DOCUMENT"
 ENGINE = "NIXENV_ENGINE"
 ENVIRONMENT = "NIXENV_ENVIRONMENT"
 WRITER = "NIXENV_WRITER"
-ERROR = "NIXENV_ERROR"
-"""File with the error that a fallback kernel reports: solver output can be longer than an argv may be."""
 
 LAUNCHER = Path(__file__).parent.with_name("kernel") / "launcher.py"
-
-_DROPPED_PREFIXES = ("PYTHON", "CONDA_", "_CONDA_", "MAMBA_", "DYLD_")
-_DROPPED = frozenset(
-    {
-        # Other environments, activated around the server.
-        "VIRTUAL_ENV",
-        "VIRTUAL_ENV_PROMPT",
-        "PIXI_PROJECT_ROOT",
-        "__PYVENV_LAUNCHER__",
-        # Breaks `!git` and the kernel itself: their libraries are found by run-paths.
-        "LD_LIBRARY_PATH",
-        # Where the *server* finds its extensions and kernels, which the environment cannot import.
-        "JUPYTER_PATH",
-        "JUPYTER_CONFIG_PATH",
-        # Said for this start only: a client that the kernel starts has a notebook of its own.
-        OVERRIDE,
-        DOCUMENT,
-        ERROR,
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +69,7 @@ def kernel_process_env(
     inherited: Mapping[str, str], environment: Path, target: Target
 ) -> dict[str, str]:
     """The kernel's variables: `inherited` without what leaks, `bin` of the environment first on PATH."""
-    kept = {name: value for name, value in inherited.items() if not _is_dropped(name)}
-    kept["PATH"] = os.pathsep.join([str(environment / "bin"), *_search_path(inherited)])
+    kept = scrubbed(inherited, str(environment))
     return {**kept, **engine_variables(target), ENVIRONMENT: str(environment)}
 
 
@@ -119,19 +94,3 @@ def fallback_process_env(
     """Its variables: all that this process has, for it needs the same Python packages."""
     kept = {name: value for name, value in inherited.items() if name not in (OVERRIDE, DOCUMENT)}
     return {**kept, **engine_variables(target), ERROR: str(error_file)}
-
-
-def _is_dropped(name: str) -> bool:
-    return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
-
-
-def _search_path(inherited: Mapping[str, str]) -> list[str]:
-    """PATH without the folders that activating another environment had put there."""
-    activated = {
-        os.path.join(inherited[name], folder)  # noqa: PTH118 - compared as text with PATH's entries
-        for name in ("VIRTUAL_ENV", "CONDA_PREFIX")
-        if inherited.get(name)
-        for folder in ("bin", "condabin")
-    }
-    entries = inherited.get("PATH", os.defpath).split(os.pathsep)
-    return [entry for entry in entries if entry and entry.rstrip("/") not in activated]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,26 @@ def engine_process_env(inherited: Mapping[str, str], traits: Mapping[str, Any]) 
     return {**inherited, TRAITS_VARIABLE: json.dumps(dict(traits), default=str)}
 
 
+def find_opened(
+    document: Document, *, user: Path | None, process_env: Mapping[str, str]
+) -> Opened | None:
+    """The environment of `document` if it is there; costs two digests and a stat, and builds nothing.
+
+    Raises:
+        MetadataError: The document asks for nothing.
+        SpecError: What it asks for is not a spec.
+        LockError: Its lock is damaged, too new or stale.
+    """
+    return _find(_wanted(document), load_settings(environ=process_env), user)
+
+
 async def open_environment(
-    document: Document, *, user: Path | None, process_env: Mapping[str, str], on_event: EventSink
+    document: Document,
+    *,
+    user: Path | None,
+    process_env: Mapping[str, str],
+    on_event: EventSink,
+    engine: Sequence[str] = (),
 ) -> Opened:
     """The environment of `document`, built first if it is not there.
 
@@ -54,6 +72,7 @@ async def open_environment(
             file of its own.
         process_env: The engine's variables, which are this call's settings too.
         on_event: Told what a build does.
+        engine: How the engine is called, when not as `engine_command` says.
 
     Raises:
         MetadataError: The document asks for nothing.
@@ -63,20 +82,26 @@ async def open_environment(
     """
     settings = load_settings(environ=process_env)
     wanted = _wanted(document)
-    if hit := wanted.lock and find_hit(wanted.lock, settings, user):
-        return Opened(hit, _pycache(hit.environment, settings))
-    await _build(document, wanted, settings, process_env, on_event)
+    if opened := _find(wanted, settings, user):
+        return opened
+    await _build(document, wanted, settings, process_env, on_event, engine or engine_command())
     if wanted.lock is None:
         # The engine has put the lock that it made into the document.
         wanted = _wanted(await read_document_async(document.path))
-    if hit := wanted.lock and find_hit(wanted.lock, settings, user):
-        return Opened(hit, _pycache(hit.environment, settings))
+    if opened := _find(wanted, settings, user):
+        return opened
     raise EngineError(
         f"the environment of `{document.name}` was built and is not there",
         details=(f"looked in `{settings.environments_dir}`",),
         hint="`nixenv doctor`",
         notebook=str(document.path),
     )
+
+
+def _find(wanted: Wanted, settings: Settings, user: Path | None) -> Opened | None:
+    if hit := wanted.lock and find_hit(wanted.lock, settings, user):
+        return Opened(hit, _pycache(hit.environment, settings))
+    return None
 
 
 def _pycache(environment: Path, settings: Settings) -> Path | None:
@@ -106,14 +131,18 @@ async def _build(
     settings: Settings,
     process_env: Mapping[str, str],
     on_event: EventSink,
+    engine: Sequence[str],
 ) -> None:
     from nixenv.server.builds import Order, current_builds  # noqa: PLC0415 - a cache hit must not load it
 
-    # Without a lock the answer belongs to the document; with one it belongs to all who have the same.
-    key = (
-        f"{document.path}\n{wanted.spec.digest}"
-        if wanted.lock is None
-        else environment_key(wanted.lock, settings)
-    )
-    argv = (*engine_command(), "build", os.fspath(document.path), "--json", "--events")
+    key = build_key(document, wanted, settings)
+    argv = (*engine, "build", os.fspath(document.path), "--json", "--events")
     await current_builds().run(Order(key, argv, process_env), on_event)
+
+
+def build_key(document: Document, wanted: Wanted, settings: Settings) -> str:
+    """What builds of the same environment have in common, so that they are one."""
+    # Without a lock the answer belongs to the document; with one it belongs to all who have the same.
+    if wanted.lock is None:
+        return f"{document.path}\n{wanted.spec.digest}"
+    return environment_key(wanted.lock, settings)

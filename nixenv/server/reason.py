@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nixenv.errors import EngineError
+from nixenv.kernel.mail import write_letter
 from nixlib.errors import NixError
 
 
@@ -20,11 +19,11 @@ class Reason:
     text: str
 
     def save(self) -> Path:
-        """Write it into a new file that only this user can read."""
-        descriptor, name = tempfile.mkstemp(prefix="nixenv-", suffix=".error")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(self), file)
-        return Path(name)
+        """Write it into a new file that only this user can read.
+
+        It stays while this process lives, if nobody deletes it before.
+        """
+        return Path(write_letter("reason.json", json.dumps(asdict(self))))
 
 
 def load_reason(path: Path) -> Reason:
@@ -36,17 +35,21 @@ def load_reason(path: Path) -> Reason:
     return Reason(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def reason_of(error: Exception) -> Reason:
+def reason_of(error: BaseException) -> Reason:
     """What to tell the user about `error`; one that nobody raised on purpose is a bug, and says so."""
+    kind, told = explained(error)
+    return Reason(kind, told.render())
+
+
+def explained(error: BaseException) -> tuple[str, NixError]:
+    """The name of what went wrong, and an error that says it to the user."""
     if isinstance(error, EngineError):
-        return Reason(str(error.fields.get("type") or "EngineError"), error.render())
+        return str(error.fields.get("type") or "EngineError"), error
     if isinstance(error, NixError):
-        return Reason(type(error).__name__, error.render())
+        return type(error).__name__, error
     if isinstance(error, OSError):
         where = f" `{error.filename}`" if error.filename else ""
         summary = f"cannot use{where}: {(error.strerror or str(error)).lower()}"
-        return Reason(type(error).__name__, NixError(summary, hint="`nixenv doctor`").render())
+        return type(error).__name__, NixError(summary, hint="`nixenv doctor`")
     summary = f"this is a bug in nixenv, not a mistake of yours: {type(error).__name__}: {error}"
-    return Reason(
-        "Bug", NixError(summary, details=("the server's log has its traceback",)).render()
-    )
+    return "Bug", NixError(summary, details=("the server's log has its traceback",))

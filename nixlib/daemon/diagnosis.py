@@ -90,7 +90,12 @@ def socket_failed(path: str, error: OSError) -> StoreError:
             user=user,
             setting=_SOCKET_GROUP,
         )
-    return DaemonUnavailableError("no Nix daemon answers", details=(detail,), tried=(path,))
+    return DaemonUnavailableError(
+        "no Nix daemon answers",
+        details=(detail,),
+        hint="a store of your own needs none: `export NIX_REMOTE=$HOME/.local/share/nixenv/store`",
+        tried=(path,),
+    )
 
 
 def closed_at_once(where: str, log: str) -> StoreError:

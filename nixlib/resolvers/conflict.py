@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from packaging.version import Version
 
 from nixlib.errors import NetworkError, NixError, ResolutionError
 from nixlib.resolvers.requirements import Wanted, public_line, public_url
 from nixlib.resolvers.simple import IndexFile, file_version, parsed_version
 from nixlib.resolvers.uv import OLDEST_KERNEL, Problem, Refusal
-from nixlib.resolvers.wheels import served
+from nixlib.resolvers.wheels import best_wheel, served
 
 __all__ = ["Asker", "explain", "mentioned"]
 
@@ -76,9 +79,12 @@ def explain(refusal: Refusal, asker: Asker) -> NixError:
     python = re.search(rf"({_NAME})==(\S+) depends on Python(\S+), we can", text)
     if python:
         return _other_python(python, refusal.problem, asker, guilty, said)
-    nothing = _no_wheel(text) or _no_version(text)
+    wheelless = _no_wheel(text)
+    nothing = wheelless or _no_version(text)
     if nothing is not None:
-        return _no_file(nothing, refusal.problem, asker, guilty, said)
+        return _no_file(
+            nothing, refusal.problem, asker, guilty, said, is_there=wheelless is not None
+        )
     return _clash(asker, guilty, said)
 
 
@@ -138,27 +144,36 @@ def _network(refusal: Refusal) -> NetworkError:
 
 def _unknown_name(
     name: str, refusal: Refusal, asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]
-) -> ResolutionError:
+) -> ResolutionError | NetworkError:
     own = next((item for item in asker.wanted if item.name == _normal(name)), None)
-    login = _LOGIN.findall(refusal.said)
-    details = [
-        f"an index refused to say without a valid login: `{public_url(url)}`" for url in login
-    ]
+    closed = tuple(dict.fromkeys(map(public_url, _LOGIN.findall(refusal.said))))
+    if closed:
+        return _closed_index(closed, own.text if own else name, asker)
     if own is not None:
         summary = f"cannot resolve {asker.title}: no index has a package `{name}` (requirement {own.number} `{own.text}`)"
-        hint = "" if login else _module_hint(name)
         return ResolutionError(
             summary,
-            details=tuple(details),
-            hint=hint,
+            hint=_module_hint(name),
             requirement=own.text,
             notebook=asker.notebook,
         )
     asked = guilty[0] if guilty else None
     return ResolutionError(
         f"cannot resolve {asker.title}: {_subject(asked)} needs `{name}`, and no index has it",
-        details=(*details, *said),
+        details=said,
         requirement=asked.text if asked else name,
+        notebook=asker.notebook,
+    )
+
+
+def _closed_index(urls: tuple[str, ...], wanted: str, asker: Asker) -> NetworkError:
+    """Not the fault of the package that happened to be asked for first."""
+    others = [f"so does `{url}`" for url in urls[1:]]
+    return NetworkError(
+        f"cannot resolve {asker.title}: the index `{urls[0]}` wants a valid login",
+        details=(*others, f"without one, it does not say whether it has `{wanted}`"),
+        hint=f"`machine {urlsplit(urls[0]).hostname} login NAME password PASSWORD` as a line of `~/.netrc`",
+        url=urls[0],
         notebook=asker.notebook,
     )
 
@@ -195,7 +210,7 @@ def _other_python(
 
 def _no_wheel(text: str) -> tuple[str, str] | None:
     found = re.search(
-        rf"(?:all versions of )?({_NAME})({_BOUNDS}) ha(?:s|ve) no (?:usable wheels|wheels for Python)",
+        rf"(?:all versions of )?({_NAME})({_BOUNDS}) ha(?:s|ve) no (?:usable wheels|wheels for Python|wheels with a matching)",
         text,
     )
     return (found[1], found[2].removeprefix("==")) if found else None
@@ -212,6 +227,8 @@ def _no_file(
     asker: Asker,
     guilty: Sequence[Wanted],
     said: tuple[str, ...],
+    *,
+    is_there: bool,
 ) -> ResolutionError:
     """A version that is not there, or not as a wheel that fits."""
     name, version = nothing
@@ -220,14 +237,16 @@ def _no_file(
     files = asker.files(_normal(name))
     exact = parsed_version(version)
     of_version = [file.filename for file in files if exact and file_version(file.filename) == exact]
-    if of_version:
-        reason = f"`{name} {version}` has no wheel for Python {problem.python} on {problem.system}"
-        wheels = served(of_version)
-        details = (
-            [f"it has wheels for {wheels}"]
-            if wheels
-            else ["it has source only, which is not supported yet"]
+    newest = _newest_wheelless(own, files, problem) if own and is_there else None
+    if own is not None and newest is not None and newest != exact:
+        reason = (
+            f"no version of `{name}` that is `{own.requirement.specifier}` has a wheel for"
+            f" Python {problem.python} on {problem.system}"
         )
+        details = [f"`{name} {newest}` {_wheels_of(newest, files)}"]
+    elif of_version:
+        reason = f"`{name} {version}` has no wheel for Python {problem.python} on {problem.system}"
+        details = [f"it {_wheels_of(exact, files)}"]
     else:
         reason = _absence(name, version, problem)
         details = [f"the index has {_versions(files)}"] if files else []
@@ -240,6 +259,25 @@ def _no_file(
         requirement=asked.text if asked else name,
         notebook=asker.notebook,
     )
+
+
+def _newest_wheelless(own: Wanted, files: Sequence[IndexFile], problem: Problem) -> Version | None:
+    """The newest version that the requirement's bounds allow, when none that they allow has a wheel here."""
+    if not own.requirement.specifier:
+        return None
+    dated = {file.filename: file_version(file.filename) for file in files}
+    versions = {version for version in dated.values() if version}
+    allowed = set(own.requirement.specifier.filter(versions))
+    names = [name for name, version in dated.items() if version in allowed]
+    minor = ".".join(problem.python.split(".")[:2])
+    if best_wheel(names, names, problem.system, minor) is not None:
+        return None
+    return max(allowed, default=None)
+
+
+def _wheels_of(version: Version | None, files: Sequence[IndexFile]) -> str:
+    wheels = served(file.filename for file in files if file_version(file.filename) == version)
+    return f"has wheels for {wheels}" if wheels else "has source only, which is not supported yet"
 
 
 def _absence(name: str, version: str, problem: Problem) -> str:

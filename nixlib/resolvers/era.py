@@ -30,6 +30,8 @@ __all__ = [
     "Question",
     "Release",
     "World",
+    "choose_hold",
+    "era_of",
     "find_holds",
     "old_packages",
     "without_bounds",
@@ -225,7 +227,7 @@ def find_holds(question: Question, world: World) -> dict[str, Hold]:
         frontier = {
             name: era
             for name in seeds
-            if name not in walk.eras and (era := _own_era(world, name, versions[name]))
+            if name not in walk.eras and (era := era_of(world, name, versions[name]))
         }
         while frontier:
             walk.eras.update(frontier)
@@ -249,7 +251,8 @@ def _seeds(question: Question, old: frozenset[str]) -> list[list[str]]:
     ]
 
 
-def _own_era(world: World, name: str, version: str) -> Era | None:
+def era_of(world: World, name: str, version: str) -> Era | None:
+    """The time of a package: when that version was uploaded; None where the index does not say."""
     parsed = Version(version)
     at = next((item.uploaded for item in world.releases(name) if item.version == parsed), None)
     return Era(at, name, version) if at else None
@@ -278,7 +281,7 @@ def _step(walk: _Walk, frontier: Mapping[str, Era]) -> dict[str, Era]:
         if not capped:
             _hold(walk, name, era)
         version = walk.versions.get(name)
-        own = _own_era(walk.world, name, version) if version else None
+        own = era_of(walk.world, name, version) if version else None
         if own is None or (capped and not _is_old(walk, name)):
             continue
         time = max(own, era, key=lambda item: item.at)
@@ -311,7 +314,9 @@ def _hold(walk: _Walk, name: str, era: Era) -> None:
     before = walk.holds.get(name)
     if before is not None and before.era.at <= era.at:
         return
-    hold = _choose(walk.question, walk.world.releases(name), walk.floors.get(name, ()), name, era)
+    hold = choose_hold(
+        walk.question, walk.world.releases(name), walk.floors.get(name, ()), name, era
+    )
     if hold is None:
         return
     walk.holds[name] = hold
@@ -320,7 +325,7 @@ def _hold(walk: _Walk, name: str, era: Era) -> None:
         walk.versions[name] = str(hold.upper)
 
 
-def _choose(
+def choose_hold(
     question: Question,
     releases: Sequence[Release],
     floors: Iterable[SpecifierSet],

@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from nixlib.platforms import python_version_key
 from nixlib.resolvers.conflict import evidence, mentioned
+from nixlib.resolvers.contradiction import contradictions
 from nixlib.resolvers.era import Hold, Question, find_holds, old_packages, without_bounds
 from nixlib.resolvers.graph import Graph, reached
 from nixlib.resolvers.session import Session
@@ -84,7 +85,24 @@ def choose(session: Session, problem: Problem) -> Choice | Refusal:
     if notes and assumed:  # an index without setuptools, or a package that wants another one
         assumed = ()
         graph, holds, notes = _hold(session, bare, answer.graph, versions)
-    return _final(session, _with(problem, assumed), Choice(graph, assumed, (), {}, notes), holds)
+    choice = Choice(graph, assumed, (), {}, notes)
+    return _warned(
+        session, problem, _final(session, _with(problem, assumed), choice, holds), versions
+    )
+
+
+def _warned(
+    session: Session,
+    problem: Problem,
+    choice: Choice | Refusal,
+    versions: Mapping[str, str] | None,
+) -> Choice | Refusal:
+    """The choice with a note for each requirement that contradicts the rule."""
+    if isinstance(choice, Refusal):
+        return choice
+    world = session.registry(problem.system).asked_for(choice.graph.extras)
+    warnings = contradictions(question_for(session, choice.graph, versions), world)
+    return replace(choice, notes=(*choice.notes, *warnings))
 
 
 def _with(problem: Problem, assumed: tuple[str, ...]) -> Problem:
@@ -137,7 +155,10 @@ def _final(
     held = {
         name: hold.reason(graph.nodes[name].version)
         for name, hold in holds.items()
-        if name in graph.nodes and hold.explains(graph.nodes[name].version)
+        # A package whose own extras come back to it lives in its own time, which explains nothing.
+        if name in graph.nodes
+        and name != hold.era.name
+        and hold.explains(graph.nodes[name].version)
     }
     for name in filter(graph.nodes.get, map(_name, choice.assumed)):
         held[name] = (

@@ -69,6 +69,7 @@ class Indexes:
         asked: uv takes a package from the first that knows its name.
         settings: What the user's uv.toml says about reaching them, to be copied.
         skipped: Local indexes, which no other machine could follow.
+        replaced: The default index, where it is one of those and PyPI is asked in its place.
         certificates: A bundle that pip was told to trust, for those who set nothing else.
         netrc: Credentials by host name.
         stored: Credentials by service URL, from `uv auth login`.
@@ -77,6 +78,7 @@ class Indexes:
     asked: tuple[Index, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    replaced: str = ""
     certificates: str = ""
     netrc: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
     stored: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
@@ -182,6 +184,7 @@ def read_indexes(
         asked=usable,
         settings=settings,
         skipped=tuple(index.public for index in everything if not _remote(index.url)),
+        replaced="" if _remote(default.url) else default.public,
         certificates=pip.get("cert", ""),
         netrc=read_netrc(environ, home),
         stored=read_uv_credentials(environ, home),

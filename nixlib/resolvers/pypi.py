@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from nixlib.cancel import Cancel
 from nixlib.errors import LockError, NetworkError, ResolutionError
 from nixlib.platforms import current_system
-from nixlib.progress import EventSink, Phase, Progress, ignore
+from nixlib.progress import EventSink, Note, Phase, Progress, ignore
 from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.conflict import Asker, explain
 from nixlib.resolvers.graph import Graph, reached
@@ -75,6 +75,9 @@ def resolve_pypi(
     wanted = parse_requirements(request.requirements)
     first, *others = _in_order(request.systems)
     with open_session(request, wanted, settings, cancel) as session:
+        if replaced := session.indexes.replaced:
+            text = f"other machines cannot follow it, so `{session.indexes.default.public}` is asked instead"
+            say(Note("warning", text, f"`{replaced}`"))
         grown = grow(session, (first, *others), meanwhile)
         if grown is not None:
             say(Progress("resolve", len(request.systems), len(request.systems)))

@@ -11,6 +11,7 @@ import hashlib
 import html
 import io
 import json
+import re
 import threading
 import time
 import zipfile
@@ -84,7 +85,10 @@ def make_wheel(
     """A wheel that installs one module of its own name, or `files`, and needs `requires`."""
     stem = f"{name.replace('-', '_')}-{version}"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
-    metadata += [f"Requires-Dist: {item}" for item in requires]
+    lines = tuple(requires)
+    metadata += [f"Requires-Dist: {line}" for line in lines]
+    extras = dict.fromkeys(re.findall(r"extra == ['\"]([^'\"]+)", "\n".join(lines)))
+    metadata += [f"Provides-Extra: {extra}" for extra in extras]
     metadata += [f"Requires-Python: {requires_python}"] if requires_python else []
     tags = "".join(f"Tag: {tag}\n")
     members = dict(files or {f"{name.replace('-', '_')}.py": f"__version__ = {version!r}\n"})

@@ -27,7 +27,7 @@ class Reply:
 
     Attributes:
         status: `ok`, `error` or `aborted`.
-        text: All that was printed, and the plain text of the result.
+        text: All that was printed, and the plain text of results and displays.
         error: `{ename, evalue, traceback}` of the cell's error output, or None.
     """
 
@@ -139,7 +139,7 @@ class Channel:
             content = message["content"]
             if message["msg_type"] == "stream":
                 text += content["text"]
-            elif message["msg_type"] == "execute_result":
+            elif message["msg_type"] in ("execute_result", "display_data"):
                 text += content["data"]["text/plain"]
             elif message["msg_type"] == "error":
                 error = content

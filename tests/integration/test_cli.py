@@ -462,3 +462,31 @@ def test_reader_that_goes_away_is_no_error(engine_home, notebook):
         check=False,
     )
     assert run.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [(("sklearn",), "hint: `scikit-learn`"), (("--python", "3.99"), "hint: `--python 3.")],
+)
+def test_init_that_fails_names_what_to_type_and_leaves_nothing(engine_home, tmp_path, words, hint):
+    """Not a verb that changes the notebook: there is none."""
+    run = engine_home.engine("init", tmp_path / "new.ipynb", *words, check=False)
+
+    assert run.returncode == 3
+    assert hint in run.stderr.replace('"', "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict"])
+def test_path_that_is_no_text_is_shown_and_obeyed_by_no_terminal(engine_home, tmp_path, encoding):
+    name = os.fsdecode(b"n\xff \x1b[2J\xe2\x86\x92.ipynb")
+    path = engine_home.notebook(tmp_path / name)
+    home = type(engine_home)(
+        engine_home.folder, {**engine_home.process_env, "PYTHONIOENCODING": encoding}
+    )
+
+    told = result(home, "build", path)
+    shown = [home.engine("build", path).stdout, home.engine("status", path).stdout]
+
+    assert told["notebook"] == str(path)
+    assert all("\\x1b[2J" in text and "\x1b" not in text for text in shown)

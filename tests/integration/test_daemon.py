@@ -131,6 +131,7 @@ def test_socket_where_nobody_listens_is_named(tmp_path: Path) -> None:
     ):
         store.query_valid_paths([ABSENT])
     assert caught.value.tried == (f"{tmp_path}/socket",)
+    assert "NIX_REMOTE" in caught.value.hint
 
 
 def test_machine_without_nix_is_told_how_to_get_it(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_install_command_is_the_distributions_where_it_has_one(folder):
 def test_daemon_is_not_needed_for_a_chroot_store(folder):
     found = findings_of("check_daemon", NIX_REMOTE=folder / "store")["daemon"]
     assert found["state"] == "ok"
-    assert "not needed" in found["what"]
+    assert "no Nix daemon is needed" in found["what"]
 
 
 @contextmanager
@@ -291,7 +291,9 @@ def test_registry_that_refuses_is_a_problem(status):
         found = registries(url)["registry"]
     assert found["state"] == "problem"
     assert f"answers {status}" in found["what"]
-    assert found["command"].startswith("curl --head http://127.0.0.1:")
+    assert ("wants a valid login" in found["what"]) == (status in (401, 403))
+    assert ".netrc" in found["why"] or status not in (401, 403)
+    assert "--head http://127.0.0.1:" in found["command"]
 
 
 def test_registry_that_is_slow_is_a_problem():
@@ -422,6 +424,37 @@ def test_doctor_exits_with_1_when_there_is_a_problem(tmp_path):
     assert answer.returncode == 1
     assert "registry" in [one["name"] for one in told["findings"] if one["state"] == "problem"]
     assert told["problems"] == sum(one["state"] == "problem" for one in told["findings"])
+
+
+SUBJECTS = {
+    "nix": "Nix",
+    "daemon": "Nix daemon",
+    "store": "the store",
+    "sandbox": "sandbox",
+    "namespaces": "namespaces",
+    "provisioner": "the Jupyter in",
+    "server-extension": "server extension",
+    "kernelspec": "kernelspec",
+    "registry": "package registry",
+    "clock": "clock",
+    "bytecode": "bytecode",
+}
+
+
+def test_every_line_can_be_read_alone(tmp_path):
+    with registry() as url:
+        answer = subprocess.run(
+            [sys.executable, "-m", "nixenv", "doctor", "--json", "--store", tmp_path / "store"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "UV_DEFAULT_INDEX": url, "NO_PROXY": "127.0.0.1"},
+            check=False,
+        )
+    told = json.loads(answer.stdout)["findings"]
+    assert {one["name"] for one in told} >= {"daemon", "store", "provisioner", "registry", "clock"}
+    for one in told:
+        assert SUBJECTS.get(one["name"], "").lower() in one["what"].lower(), one
+        assert one["what"][0] != "`" or one["state"] != "ok", one
 
 
 def test_every_finding_that_is_not_ok_says_why_or_how():

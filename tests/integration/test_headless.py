@@ -157,18 +157,33 @@ def test_run_fails_when_there_is_no_environment(engine_home, tmp_path, changes, 
     assert not (tmp_path / "witness").exists()
 
 
-def test_run_without_metadata_fails_and_says_what_is_missing(engine_home, tmp_path):
-    notebook = engine_home.notebook(tmp_path / "a.ipynb", "1")
+BARE_API = """
+import sys, nbformat
+from nbclient import NotebookClient
+NotebookClient(nbformat.read(sys.argv[1], 4), kernel_name="nixenv").execute()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "name"),
+    [
+        (("-m", "papermill", "{}", "o.ipynb"), "a.ipynb"),
+        (("-m", "jupyter", "execute", "{}"), "a.ipynb"),
+        (("-c", BARE_API, "{}"), "this notebook"),
+    ],
+    ids=["papermill", "execute", "api"],
+)
+def test_run_without_metadata_fails_and_names_the_notebook(engine_home, tmp_path, program, name):
+    notebook = engine_home.notebook(tmp_path / "sub" / "a.ipynb", "1")
     value = json.loads(notebook.read_text())
     del value["metadata"]["nixenv"]
     notebook.write_text(json.dumps(value))
 
-    done = run(
-        engine_home, "-m", "papermill", notebook, tmp_path / "o.ipynb", cwd=tmp_path, check=False
-    )
+    argv = [word.format("sub/a.ipynb") if word == "{}" else word for word in program]
+    done = run(engine_home, *argv, cwd=tmp_path, check=False)
 
     assert done.returncode != 0
-    assert "`a.ipynb` does not say what environment it needs" in done.stderr
+    assert f"`{name}` does not say what environment it needs" in done.stderr
 
 
 def test_override_decides_the_environment_and_the_output_gets_it(

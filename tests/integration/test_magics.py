@@ -7,67 +7,15 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import KernelManager
 from jupyter_core.utils import ensure_event_loop
+from live_kernel import kernel_for, locked_notebook, minors
 
-from nixenv.server.launch import LAUNCHER, Target, kernel_argv, kernel_process_env
-from nixlib.interpreters.host_python import find_hosts
+from nixenv.server.launch import LAUNCHER
 
 pytestmark = [pytest.mark.daemon, pytest.mark.network, pytest.mark.slow]
-
-
-@dataclass
-class Cell:
-    """What one cell gave.
-
-    Attributes:
-        stream: Everything printed.
-        displays: Text of what was displayed, updates included, in order.
-        error: `ename`, `evalue`, `traceback` of the error output; empty without one.
-    """
-
-    stream: str = ""
-    displays: list[str] = field(default_factory=list)
-    error: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass
-class Kernel:
-    manager: KernelManager
-    client: object
-
-    def run(self, code: str) -> Cell:
-        cell = Cell()
-
-        def take(message):
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                cell.stream += content["text"]
-            elif message["msg_type"] in ("display_data", "update_display_data"):
-                cell.displays.append(content["data"]["text/plain"])
-                assert "text/html" in content["data"]
-            elif message["msg_type"] == "error":
-                cell.error.update(content)
-
-        self.client.execute_interactive(code, output_hook=take, timeout=240)
-        return cell
-
-    def value(self, code: str) -> object:
-        """The value of an expression that JSON can hold."""
-        cell = self.run(f"import json; print(json.dumps({code}))")
-        assert not cell.error, cell.error
-        return json.loads(cell.stream)
-
-
-def minors() -> list[str]:
-    hosts = [".".join(host.version.split(".")[:2]) for host in find_hosts()]
-    return sorted({hosts[-1], hosts[0]}, key=lambda minor: int(minor.split(".")[1]))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,12 +26,9 @@ def _close_event_loop():
 
 
 @pytest.fixture(scope="module", params=minors())
-def locked(request, engine_home, tmp_path_factory):
+def locked(request, engine_home):
     """A notebook that is locked and built on one Python."""
-    path = tmp_path_factory.mktemp("magics") / "locked.ipynb"
-    path.write_text(json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
-    engine_home.engine("init", path, "six", "--python", request.param, "--interpreter", "host")
-    return path
+    return locked_notebook(engine_home, request.param)
 
 
 @pytest.fixture
@@ -91,25 +36,6 @@ def notebook(locked, tmp_path) -> Path:
     path = tmp_path / "analysis.ipynb"
     path.write_bytes(locked.read_bytes())
     return path
-
-
-@contextmanager
-def kernel_for(notebook: Path, engine_home):
-    built = json.loads(engine_home.engine("sync", notebook, "--json").stdout)
-    pycache = Path(built["pycache_prefix"]) if built["pycache_prefix"] else None
-    argv = kernel_argv(Path(built["env"]), "{connection_file}", pycache=pycache)
-    manager = KernelManager()
-    manager._kernel_spec = KernelSpec(argv=argv, language="python", display_name="nixenv")
-    env = kernel_process_env(engine_home.process_env, Path(built["env"]), Target(notebook))
-    manager.start_kernel(env=env, cwd=str(notebook.parent))
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 @pytest.fixture
@@ -170,7 +96,7 @@ def test_loaded_module_stands_in_the_way_of_another_version(kernel, notebook):
     cell = kernel.run("%nixenv add six==1.15.0 toolz")
     assert not cell.error, cell.error
     (said,) = [line for line in cell.displays[-1].splitlines() if "stays as it is" in line]
-    assert f"`six` {loaded} → 1.15.0, whose module `six` is loaded" in said
+    assert f"`six` {loaded} becomes 1.15.0, but its module `six` is loaded" in said
     assert kernel.run("import toolz").error["ename"] == "ModuleNotFoundError"
     assert kernel.value("six.__version__") == loaded
 
@@ -190,7 +116,8 @@ def test_remove_takes_a_package_away_unless_it_is_loaded(kernel, notebook):
     kernel.run("import colorama")
     assert "ready: no restart is needed" in kernel.run("%nixenv remove toolz").displays[-1]
     assert kernel.run("import toolz").error["ename"] == "ModuleNotFoundError"
-    assert "→ removed, whose module" in kernel.run("%nixenv remove colorama").displays[-1]
+    said = kernel.run("%nixenv remove colorama").displays[-1]
+    assert "is removed, but its module `colorama` is loaded" in said
     assert spec_of(notebook)["requirements"] == ["six"]
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import threading
 import time
 
@@ -296,6 +297,16 @@ def test_version_without_a_fitting_wheel_says_where_it_has_one(resolve):
     assert error.details == ("it has wheels for Python 3.7, 3.8 on Linux x86_64",)
 
 
+def test_bound_without_a_fitting_wheel_says_where_the_newest_has_one(resolve):
+    files = [make_wheel("a", f"1.{minor}", tag=f"cp3{minor}-cp3{minor}-any") for minor in (7, 8)]
+    error = failure(resolve, [*files, make_wheel("a", "2")], "a<2")
+    assert error.summary == (
+        "cannot resolve `n.ipynb`: requirement 1 `a<2`: no version of `a` that is `<2`"
+        " has a wheel for Python 3.11.7 on x86_64-linux"
+    )
+    assert error.details == ("`a 1.8` has wheels for Python 3.8 on every platform",)
+
+
 def test_kernel_that_is_too_old_is_refused_by_naming_the_pin(resolve):
     files = [make_wheel("ipykernel", "5.5.6"), make_wheel("ipykernel", "6.29.5")]
     error = failure(resolve, files, "ipykernel==5.5.6", kernel=("ipykernel",))
@@ -327,11 +338,31 @@ def test_registry_that_is_down_is_nobodys_requirement(resolve):
 
 def test_registry_that_wants_a_login_says_so(resolve):
     with IndexServer([make_wheel("a", "1")], Manners(login=("me", "pw"))) as server:
-        with pytest.raises(ResolutionError) as caught:
+        with pytest.raises(NetworkError) as caught:
             resolve(server, "a")
-        assert caught.value.details == (
-            f"an index refused to say without a valid login: `{server.url}`",
+        assert caught.value.summary == (
+            f"cannot resolve `n.ipynb`: the index `{server.url}` wants a valid login"
         )
+        assert caught.value.details == ("without one, it does not say whether it has `a`",)
+
+
+def test_index_that_wants_a_login_is_named_and_no_package_is_blamed(resolve, monkeypatch, tmp_path):
+    """An index beside the default one is asked first, for everything, so the first package fails."""
+    wheels = [make_wheel("a", "1"), make_wheel("ipykernel", "6.29")]
+    with (
+        IndexServer([make_wheel("own", "1")], Manners(login=("me", "pw"))) as private,
+        IndexServer(wheels) as default,
+    ):
+        monkeypatch.setenv("UV_INDEX", f"lab={private.url}")
+        with pytest.raises(NetworkError) as caught:
+            resolve(default, "own", kernel=("ipykernel>=6",))
+        assert f"the index `{private.url}` wants a valid login" in caught.value.summary
+        assert "ipykernel" not in caught.value.summary
+        line = re.search(r"`(machine [^`]+)`", caught.value.hint)[1]
+        netrc = tmp_path / "netrc"
+        netrc.write_text(line.replace("NAME", "me").replace("PASSWORD", "pw") + "\n")
+        monkeypatch.setenv("NETRC", str(netrc))
+        assert versions(resolve(default, "own")) == {"own": "1"}
 
 
 def test_cancel_ends_uv_at_once(resolve):
@@ -361,6 +392,29 @@ OLD = [
     make_wheel("pytz", "2022.2", uploaded="2022-08-01T00:00:00Z"),
     make_wheel("pytz", "2026.1", uploaded="2026-08-01T00:00:00Z"),
 ]
+
+
+def test_package_is_not_held_to_its_own_time(resolve):
+    """`plots` is older because of the pin, and the extras of what it needs lead back to it."""
+
+    def wheel(name, version, year, *requires):
+        return make_wheel(name, version, requires=requires, uploaded=f"{year}-01-01T00:00:00Z")
+
+    files = [
+        wheel("app", "1", 2020, "lib"),
+        wheel("app", "2", 2026, "lib"),
+        wheel("lib", "1", 2019),
+        wheel("lib", "2", 2026),
+        wheel("plots", "1", 2020, "lib", "fonts"),
+        wheel("plots", "2", 2026, "lib>=2", "fonts"),
+        wheel("fonts", "1", 2019, "plots ; extra == 'draw'"),
+        wheel("fonts", "2", 2026, "plots ; extra == 'draw'"),
+    ]
+    with IndexServer(files) as server:
+        found = resolve(server, "app==1", "plots")
+    held = {package.name: package.held for package in found.packages if package.held}
+    assert versions(found)["plots"] == "1"
+    assert held.keys() == {"lib", "fonts"}
 
 
 def test_dependency_of_an_old_pin_is_held_to_its_time(resolve):

@@ -284,7 +284,7 @@ def test_stale_lock_is_mended_from_inside(server, engine_home, folder):
 
     assert stale.error["ename"] == "LockStaleError"
     assert mended.status == "ok", mended
-    assert "Restart the kernel" in mended.text
+    assert "restart the kernel" in mended.text
     assert server.run(session, "import six; six.__name__", timeout=120).text == "'six'"
 
 

@@ -13,7 +13,10 @@ import pytest
 from nixlib.errors import NixError
 
 ROOT = Path(__file__).parents[2]
-ENGINE_LIBRARIES = {"certifi", "isal", "packaging", "tomli", "typing_extensions", "uv"}
+HANDLERS = "nixenv/server/handlers.py"
+# Where what is imported is not called as what is installed.
+DISTRIBUTIONS = {"rattler": "py_rattler", "zmq": "pyzmq"}
+ENGINE_LIBRARIES = {"certifi", "isal", "packaging", "rattler", "tomli", "typing_extensions", "uv"}
 PURE = (
     "canonical.py",
     "composition/compose.py",
@@ -21,6 +24,13 @@ PURE = (
     "lock.py",
     "nar.py",
     "plan.py",
+    "requirements/__init__.py",
+    "requirements/conda.py",
+    "requirements/form.py",
+    "requirements/mixture.py",
+    "requirements/nixpkgs.py",
+    "requirements/pypi.py",
+    "requirements/refusal.py",
     "spec.py",
     "storenames.py",
     "storepath.py",
@@ -73,7 +83,14 @@ def used():
     """The libraries that our code imports at run time."""
     # `typing_extensions` is for the type checker only; the others are in the environment, or are ours.
     ours = {"nixlib", "nixenv", "_nixenv_commands", "IPython", "typing_extensions"}
-    return {name for folder in ("nixlib", "nixenv") for name, _ in foreign(folder, ours)}
+    # The server brings itself, and the tornado that it runs on, where it loads our extension.
+    extension = {("jupyter_server", HANDLERS), ("tornado", HANDLERS)}
+    found = {pair for folder in ("nixlib", "nixenv") for pair in foreign(folder, ours)}
+    return {DISTRIBUTIONS.get(name, name) for name, _ in found - extension}
+
+
+# Dependencies that nobody imports: Jupyter gives their files to pages.
+SERVED = {"jupyterlab_widgets"}
 
 
 def test_whatever_is_imported_is_declared():
@@ -83,7 +100,7 @@ def test_whatever_is_imported_is_declared():
 def test_each_dependency_has_its_reason_in_the_docs():
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)
-    assert {name.replace("-", "_") for name in rows} == used()
+    assert {name.replace("-", "_") for name in rows} == used() | SERVED
 
 
 @pytest.mark.parametrize(
@@ -142,6 +159,15 @@ def test_only_the_command_line_imports_the_command_line():
         if file.relative_to(ROOT / "nixenv").parts[0] not in ("cli", "__main__.py")
     ]
     assert reaching(files, "nixenv.cli") == set()
+
+
+def test_only_the_watch_pays_for_what_it_watches_with():
+    """The library in one module, and that module in one verb: the others must start as fast without."""
+    files = list((ROOT / "nixenv").rglob("*.py"))
+    assert {name for name, _ in reaching(files, "watchdog")} == {"nixenv/watch/observer.py"}
+    outside = [file for file in files if file.parent != ROOT / "nixenv/watch"]
+    importing = {name for name, _ in reaching(outside, "nixenv.watch")}
+    assert importing == {"nixenv/cli/watch.py", "nixenv/cli/watch_screen.py"}
 
 
 def test_engine_has_nothing_of_its_own_tests():

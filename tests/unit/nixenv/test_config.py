@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nixenv.config import find_settings, load_settings
+from nixenv.config import Configuration, find_settings, load_settings
 from nixenv.errors import UsageError
 from nixenv.traits import Nixenv
-from nixlib.settings import Settings
 
 
 @pytest.fixture
@@ -28,14 +27,15 @@ def write_file(environ, values, section="Nixenv"):
 
 def test_every_setting_is_a_trait_with_help():
     traits = Nixenv.class_traits(config=True)
-    names = {field.name for field in fields(Settings)}
+    names = {field.name for field in fields(Configuration)}
     assert names == set(traits) - set(Nixenv.__mro__[1].class_traits())
     assert all(traits[name].help for name in names)
 
 
 def test_traits_have_the_defaults_of_the_settings():
-    nixenv, settings = Nixenv(), Settings(Path("/c"), Path("/s"))
-    for name in ("store", "connections", "downloads", "memory", "grace_days", "timeout"):
+    nixenv, settings = Nixenv(), Configuration(Path("/c"), Path("/s"))
+    numbers = ("connections", "downloads", "memory", "grace_days", "timeout", "patience")
+    for name in ("store", *numbers):
         assert getattr(nixenv, name) == getattr(settings, name), name
 
 
@@ -89,6 +89,12 @@ def test_variable_that_no_setting_can_be_is_named(environ, variable, text):
         load_settings(environ={**environ, variable: text})
     assert variable in caught.value.summary
     assert text in caught.value.summary
+
+
+def test_number_that_is_out_of_range_names_the_range(environ):
+    with pytest.raises(UsageError) as caught:
+        load_settings(environ={**environ, "NIXENV_TIMEOUT": "-1"})
+    assert "from 0.1 to 3600.0" in caught.value.details
 
 
 def test_unknown_setting_in_a_file_names_the_nearest(environ):

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -198,6 +200,32 @@ def test_read_says_what_is_wrong(tmp_path, content, key, says):
     assert caught.value.notebook == str(path)
     assert says in caught.value.summary
     assert "`a.ipynb`" in caught.value.summary
+
+
+def test_read_names_what_brings_a_broken_notebook_back(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(b"{")
+    os.utime(path, (1, 1))
+    kept = tmp_path / ".ipynb_checkpoints" / "a-checkpoint.ipynb"
+    kept.parent.mkdir()
+    notebook(kept)
+
+    with pytest.raises(MetadataError) as caught:
+        read_document(path)
+    subprocess.run(re.search("`(cp .*)`", caught.value.hint)[1], shell=True, check=True)
+
+    assert read_document(path).metadata == read_document(kept).metadata
+
+
+def test_read_names_what_makes_utf8_of_utf16(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_bytes('{"metadata": {}}'.encode("utf-16"))
+
+    with pytest.raises(MetadataError) as caught:
+        read_document(path)
+    command = re.search("`(iconv .*)`", caught.value.hint)[1]
+
+    assert subprocess.run(command, shell=True, check=True, capture_output=True).stdout[:1] == b"{"
 
 
 def test_read_says_what_is_missing(tmp_path):

@@ -62,6 +62,38 @@ def test_lock_upgrade_tells_nothing_all_and_some_apart():
     assert parse(["lock", "a.ipynb", "--upgrade", "numpy", "scipy"]).upgrade == ["numpy", "scipy"]
 
 
+@pytest.mark.parametrize(
+    ("line", "notebook", "upgrade"),
+    [
+        ("lock --upgrade a.ipynb", "a.ipynb", []),
+        ("lock --upgrade numpy a.ipynb scipy", "a.ipynb", ["numpy", "scipy"]),
+        ("lock --upgrade nixenv.toml --python 3.12", "nixenv.toml", []),
+        ("lock --upgrade numpy --quiet a.ipynb", "a.ipynb", ["numpy"]),
+        ("lock a.ipynb --upgrade b.toml", "a.ipynb", ["b.toml"]),
+        ("lock --python 3.12 a.ipynb", "a.ipynb", None),
+    ],
+)
+def test_upgrade_does_not_swallow_the_notebook(line, notebook, upgrade):
+    arguments = parse_command_line(line.split())
+
+    assert (arguments.notebook, arguments.upgrade) == (notebook, upgrade)
+
+
+def test_upgrade_gives_back_a_file_whatever_it_is_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebook.IPYNB").touch()
+
+    assert parse_command_line(["lock", "--upgrade", "notebook.IPYNB"]).upgrade == []
+
+
+@pytest.mark.parametrize("line", ["lock", "lock --upgrade", "lock --upgrade numpy"])
+def test_lock_without_a_notebook_is_refused(line, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_command_line(line.split())
+    assert caught.value.code == 2
+    assert "required: NB" in capsys.readouterr().err
+
+
 def test_shell_command_keeps_its_own_options():
     arguments = build_parser().parse_args(
         ["shell", "a.ipynb", "--", "python", "-c", "print(1)", "--json"]

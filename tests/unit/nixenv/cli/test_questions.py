@@ -2,6 +2,7 @@
 
 from nixenv.cli.changes import changes_between, held_lines, packages_here
 from nixenv.cli.diff import spec_differences
+from nixenv.cli.status import _rows
 from nixenv.cli.tree import _drawn, _leading_to, grow
 from nixlib.lock import Lock, LockedInterpreter, LockedPackage
 
@@ -48,7 +49,30 @@ def test_packages_here_leaves_out_those_of_other_systems():
 def test_held_lines_give_the_reason():
     reason = "numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09"
     lock = lock_of(LockedPackage("numpy", "1.23.5", held=reason), LockedPackage("pandas", "1.5.0"))
-    assert held_lines(lock) == (reason,)
+    assert held_lines(lock) == held_lines(lock, {"numpy"}) == (reason,)
+    assert held_lines(lock, {"pandas"}) == ()
+
+
+def test_status_gives_each_reason_a_line_of_its_own():
+    rows = [row for key, value in FACTS.items() for row in _rows(key, value)]
+    assert rows == [
+        ("requirements", "pandas==1.5, numpy"),
+        ("held", "numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09"),
+        ("", "six 1.16.0, held to 2023-03: pandas 1.5.0 is of 2022-09"),
+        ("running", "no"),
+    ]
+
+
+FACTS = {
+    "python": None,
+    "requirements": ["pandas==1.5", "numpy"],
+    "held": [
+        "numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09",
+        "six 1.16.0, held to 2023-03: pandas 1.5.0 is of 2022-09",
+    ],
+    "notes": [],
+    "running": False,
+}
 
 
 PACKAGES = {

@@ -20,6 +20,11 @@ def test_add_takes_the_place_of_several_lines_of_one_name():
     assert with_added(existing, ["A==3"]) == ("A==3", "b")
 
 
+def test_add_keeps_every_line_of_one_name_that_is_typed_at_once():
+    assert with_added((), ["a<1", "b", "a>2", "a<1"]) == ("a<1", "a>2", "b")
+    assert with_added(("x", "a==3", "y"), ["a<1", "a>2"]) == ("x", "a<1", "a>2", "y")
+
+
 def test_add_writes_no_secret():
     (line,) = with_added((), ["x @ https://me:secret@host.example/x-1-py3-none-any.whl?token=t"])
     assert "secret" not in line

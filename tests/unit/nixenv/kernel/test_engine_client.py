@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,19 @@ def test_engine_environment_is_not_the_notebooks():
     }
     found = engine_environment({"NIXENV_STATE": "/s"}, environ, "/env")
     assert found == {"PATH": "/usr/bin", "HTTPS_PROXY": "http://proxy", "NIXENV_STATE": "/s"}
+
+
+def test_mailbox_goes_by_the_notebooks_name_in_errors(say):
+    told = {"type": "SpecError", "message": "m\n  in `/n/a.ipynb`", "notebook": "/n/a.ipynb"}
+    session = replace(say(answer={"error": told}, status=2), name="report.ipynb")
+    with pytest.raises(KernelSideError) as failed:
+        ask(session, "lock", [], print)
+    assert failed.value.render() == "m\n  in `report.ipynb`"
+
+
+def test_kernel_that_nixenv_did_not_start_lends_the_engine_all_its_variables(
+    say, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    ask(replace(say(answer={}), owns_environment=False), "status", [], print)
+    assert heard(tmp_path)["environ"]["PYTHONUTF8"] == "1"

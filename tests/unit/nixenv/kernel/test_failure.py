@@ -32,6 +32,12 @@ def test_error_is_shown_without_traceback(capsys):
             "m\n  notebook `/x/a.ipynb`, key `k`",
         ),
         ({"message": "m", "hint": '`nixenv lock "/x/a b.ipynb"`'}, "m\n\nhint: `%nixenv lock`"),
+        (
+            {"message": "m", "hint": '`nixenv init "/x/a b.ipynb" pandas`'},
+            "m\n\nhint: `%nixenv add pandas`",
+        ),
+        ({"message": "m", "requirement": "six>9"}, "m\n  requirement `six>9`"),
+        ({"message": "m `six>9`", "requirement": "six>9"}, "m `six>9`"),
         ({"message": "m", "hint": "`nixenv list` shows x"}, "m\n\nhint: `%nixenv list` shows x"),
         ({"message": "m", "hint": "`nixenv doctor`"}, "m\n\nhint: `nixenv doctor`"),
         ({}, "the engine failed without saying why"),

@@ -35,9 +35,9 @@ def test_differences_are_versions_builds_and_removals_not_additions(world):
         )
     )
     assert [str(difference) for difference in differences(before, after)] == [
-        "`built` 1 → another build of 1",
-        "`gone` 1 → removed",
-        "`moved` 1 → 2",
+        "`built` 1 becomes another build of 1",
+        "`gone` 1 is removed",
+        "`moved` 1 becomes 2",
     ]
 
 

@@ -23,7 +23,12 @@ def test_changes_are_sorted_by_name():
 
 
 def test_no_change_says_so():
-    assert changes_page({}, []).text() == "no package changes"
+    assert changes_page({"frontend": None}, []).text() == "no package changes"
+
+
+def test_missing_page_part_comes_last():
+    answer = {"frontend": {"message": "`b` has a part for the page"}}
+    assert changes_page(answer, ["ready"]).remarks == ("ready", "`b` has a part for the page")
 
 
 def test_html_is_escaped_and_marks_names():

@@ -62,3 +62,8 @@ def test_engine_variable_that_is_no_command_is_refused(monkeypatch, text):
     with pytest.raises(KernelSideError) as failed:
         current_session(shell())
     assert failed.value.kind == "SettingError"
+
+
+def test_page_brings_the_notebook_and_its_name_stays_on_one_line():
+    session = current_session(shell(), "a\nb ä.ipynb").on("/mail/box.json")
+    assert (session.document, session.notebook_name) == ("/mail/box.json", "a\\nb ä.ipynb")

@@ -136,6 +136,13 @@ def test_local_indexes_are_left_out_because_no_other_machine_has_them(bare, tmp_
     found = read_indexes(environ=environ, home=tmp_path)
     assert urls(found) == [PYPI]
     assert len(found.skipped) == 2
+    assert found.replaced == ""
+
+
+@pytest.mark.parametrize("url", ["file:///opt/simple", "/opt/simple", "ftp://host.example/simple"])
+def test_default_index_that_is_left_out_is_remembered(bare, tmp_path, url):
+    found = read_indexes(environ={**bare, "UV_DEFAULT_INDEX": url}, home=tmp_path)
+    assert (urls(found), found.replaced) == ([PYPI], url)
 
 
 def test_netrc_and_uv_store_are_read(bare, tmp_path):

@@ -93,3 +93,22 @@ def test_public_url_has_no_secret():
 def test_missing_version_is_refused(line):
     with pytest.raises(RequirementError):
         parse_requirement(line, 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "source", "hint"),
+    [
+        ("pandas 1.5", "conda", "`pandas==1.5` asks PyPI for it"),
+        ("pandas =1.5", "conda", "`pandas==1.5.*` asks PyPI for it"),
+        ("openjdk =8|11", "conda", ""),
+        ("conda-forge::blas * mkl*", "conda", ""),
+        ("conda-forge::blas", "conda", ""),
+        ("nixpkgs#graphviz", "nixpkgs", ""),
+    ],
+)
+def test_source_that_is_not_resolved_yet_is_refused_as_what_it_is(line, source, hint):
+    with pytest.raises(RequirementError) as caught:
+        parse_requirements(["numpy", line])
+    assert caught.value.summary.startswith(f"requirement 2 `{line}` is a")
+    assert caught.value.summary.endswith(f"{source} is not resolved yet")
+    assert (caught.value.hint, caught.value.key) == (hint, "nixenv.requirements[1]")

@@ -96,6 +96,7 @@ def wish_json(document: Path, target: Target, user: Path | None) -> dict[str, An
         "target": None if target.document is None else str(target.document),
         "name": target.name,
         "writer": target.writer,
+        "mailbox": None if target.mailbox is None else str(target.mailbox),
         "user": None if user is None else str(user),
     }
 
@@ -106,9 +107,11 @@ async def read_wish(value: Mapping[str, Any]) -> Wish:
     Raises:
         MetadataError: The document cannot be read.
     """
-    target, user = (Path(value[name]) if value[name] else None for name in ("target", "user"))
+    target, mailbox, user = (
+        Path(value[name]) if value[name] else None for name in ("target", "mailbox", "user")
+    )
     return Wish(
         await read_document_async(Path(value["document"])),
-        Target(target, name=value["name"], writer=value["writer"]),
+        Target(target, name=value["name"], writer=value["writer"], mailbox=mailbox),
         user,
     )

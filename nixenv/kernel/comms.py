@@ -36,11 +36,15 @@ def _manager(shell: Any) -> Any:
 def _opened(comm: Any, message: Any) -> None:
     """The comm manager's callback: `comm` is the `comm` package's, or an older ipykernel's own."""
     from .page import pages  # noqa: PLC0415
+    from .session import start_variables  # noqa: PLC0415
+    from .writer import offer_lock  # noqa: PLC0415
 
     identity = comm.comm_id
     comm.on_msg(lambda told: pages().told(identity, told["content"].get("data")))
     comm.on_close(lambda _: pages().closed(identity))
-    pages().opened(identity, session_of(message), message["content"].get("data"), comm.send)
+    session = session_of(message)
+    pages().opened(identity, session, message["content"].get("data"), comm.send)
+    offer_lock(pages().of_session(session), start_variables().get("NIXENV_MAILBOX", ""))
 
 
 def session_of(message: Any) -> str:

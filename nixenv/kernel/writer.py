@@ -20,7 +20,7 @@ from .session import start_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Any, Iterator, Mapping
 
     from .page import Page
     from .session import Session
@@ -77,6 +77,29 @@ class PageDesk:
             f"`{name}` was edited in this page meanwhile, so it is left as it is:"
             " the page asks which of the two to keep"
         )
+
+
+def offer_lock(page: Page | None, mailbox: str) -> None:
+    """Give a page the lock that was made for what it says when this kernel started, if it has none yet.
+
+    Args:
+        page: The one that has just opened.
+        mailbox: Where the engine has put the lock; empty where nothing was made for a page.
+    """
+    if page is None or not mailbox:
+        return
+    try:
+        with open(mailbox, encoding="utf-8") as file:
+            made = json.load(file).get("nixenv")
+    except (OSError, ValueError):
+        return  # Gone with the start that it was for: the next one makes it again.
+    base = pages().value_of(page)
+    if isinstance(made, dict) and made.get("lock") is not None and base == _unlocked(made):
+        pages().hand_over(page, base, made)
+
+
+def _unlocked(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in value.items() if name != "lock"}
 
 
 def writing_page(shell: Any) -> Page | None:

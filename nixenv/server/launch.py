@@ -18,6 +18,7 @@ from nixenv.server.scrubbing import DOCUMENT, ERROR, OVERRIDE, scrubbed
 ENGINE = "NIXENV_ENGINE"
 ENVIRONMENT = "NIXENV_ENVIRONMENT"
 WRITER = "NIXENV_WRITER"
+MAILBOX = "NIXENV_MAILBOX"
 
 LAUNCHER = Path(__file__).parent.with_name("kernel") / "launcher.py"
 
@@ -31,11 +32,13 @@ class Target:
         name: The notebook's own path or name where `document` is a mailbox, for messages.
         writer: `file` when the document is what the user keeps, `mailbox` when a headless client takes
             its content over into the notebook that it writes.
+        mailbox: Where the engine has put the lock for what a page says; the page is offered it.
     """
 
     document: Path | None
     name: str = ""
     writer: Literal["file", "mailbox"] = "file"
+    mailbox: Path | None = None
 
 
 def own_command(statement: str) -> tuple[str, ...]:
@@ -80,6 +83,8 @@ def engine_variables(target: Target) -> dict[str, str]:
         variables[DOCUMENT] = str(target.document)
     if target.name:
         variables[OVERRIDE] = target.name
+    if target.mailbox is not None:
+        variables[MAILBOX] = str(target.mailbox)
     return variables
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -195,11 +196,20 @@ def live_server(root: Path, process_env: dict[str, str], *options: str):
             process.wait()
 
 
+def _answers(port: int) -> bool:
+    """Whether somebody listens: the server says where it will be before it is there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 10).close()
+    except OSError:
+        return False
+    return True
+
+
 def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"http://(?:localhost|127\.0\.0\.1):(\d+)/", log.read_text())
-        if found:
+        if found and _answers(int(found.group(1))):
             return f"http://127.0.0.1:{found.group(1)}"
         time.sleep(0.05)
     raise AssertionError(log.read_text())

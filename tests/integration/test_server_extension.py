@@ -136,6 +136,34 @@ def test_kernel_starts_in_what_the_page_has_not_saved(server, folder, spec):
     assert mailboxes(server) == []
 
 
+@pytest.mark.parametrize("dirty", [False, True], ids=["saved", "unsaved"])
+def test_page_gets_the_lock_that_was_made_for_its_kernel(server, folder, spec, engine_home, dirty):
+    """The page is the only writer of its notebook: a file changed behind its back would be a conflict."""
+    unlocked = {name: value for name, value in spec.items() if name != "lock"}
+    notebook = engine_home.notebook(server.root / folder / "a.ipynb")
+    value = json.loads(notebook.read_text())
+    value["metadata"]["nixenv"] = unlocked
+    notebook.write_text(json.dumps(value))
+    before = notebook.read_bytes(), notebook.stat().st_mtime_ns
+    announce(server, f"{folder}/a.ipynb", unlocked, dirty=dirty)
+    session = server.open_notebook(f"{folder}/a.ipynb")
+
+    with server.channel(session) as page:
+        said = {"version": 1, "path": f"{folder}/a.ipynb", "nixenv": unlocked}
+        comm = {"comm_id": "page", "target_name": "nixenv", "data": said}
+        opened = page.send("comm_open", comm)
+        change = next(
+            message["content"]["data"]
+            for message in page.messages(opened, 120)
+            if message["msg_type"] == "comm_msg"
+        )
+
+    assert change["base"] == unlocked
+    assert {**unlocked, "lock": change["nixenv"]["lock"]} == change["nixenv"]
+    assert change["nixenv"]["lock"]["packages"]
+    assert (notebook.read_bytes(), notebook.stat().st_mtime_ns) == before
+
+
 def test_restart_follows_the_page_and_then_the_file(server, folder, spec, engine_home):
     engine_home.notebook(server.root / folder / "a.ipynb")
     path = f"{folder}/a.ipynb"

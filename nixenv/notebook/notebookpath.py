@@ -41,14 +41,15 @@ class Posted:
         contents: Its path in the server, which the page knows it by.
         path: Its file; None when it is not a notebook on this machine's disk.
         nixenv: The value of `metadata.nixenv` in the page.
-        dirty: The page holds what the file does not.
+        leads: A start goes by the page: it holds what the file does not, or has yet to get a lock, which
+            only the page may write while it is open.
         lend: A mailbox with that value.
     """
 
     contents: str
     path: Path | None = None
     nixenv: Any = None
-    dirty: bool = False
+    leads: bool = False
     lend: Callable[[], Mailbox] = field(default=_no_mailbox, compare=False)
 
 

@@ -151,9 +151,14 @@ def posted(announced: Announced, root: Path) -> Posted:
         nixenv=announced.word.nixenv,
         # Whoever wrote the file after the page spoke had the last word: the page itself, most often,
         # which says so a moment later.
-        dirty=announced.word.is_dirty and not _was_written(announced, file),
+        leads=_leads(announced.word) and not _was_written(announced, file),
         lend=announced.mailbox.lend,
     )
+
+
+def _leads(word: Word) -> bool:
+    """Whether the file does not do: it says something else, or the lock for it has yet to be made."""
+    return word.is_dirty or (isinstance(word.nixenv, dict) and word.nixenv.get("lock") is None)
 
 
 def _was_written(announced: Announced, file: Path | None) -> bool:

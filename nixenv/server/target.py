@@ -58,22 +58,13 @@ async def find_aim(place: Place) -> Aim:
     if place.client is not None:
         return await _headless_aim(place, found)
     contents = contents_path(place, found)
-    if (posted := found.posted) is not None and _is_the_pages(posted):
+    if (posted := found.posted) is not None and (posted.leads or posted.path is None):
         return await _page_aim(place, posted)
     assert found.path is not None  # noqa: S101 - only a client's or a page's notebook has no file
     document = await read_document_async(found.path)
     if document.spec is None and (project := find_project(found.path.parent)):
         document = await read_document_async(project)
     return Aim(document, Target(document.path), found.path, contents=contents)
-
-
-def _is_the_pages(posted: Posted) -> bool:
-    """Whether a start goes by what the page has: no file has it, or a lock has yet to be written into it.
-
-    A page that is open is the only writer of its notebook; its user would be asked about a changed file.
-    """
-    unlocked = isinstance(posted.nixenv, dict) and posted.nixenv.get("lock") is None
-    return posted.dirty or posted.path is None or unlocked
 
 
 async def _page_aim(place: Place, posted: Posted) -> Aim:

@@ -205,25 +205,25 @@ def test_oldest_words_are_forgotten_when_they_are_too_long():
 def test_file_that_was_written_since_has_the_last_word(root, documents):
     announced = documents.announce("sub/a.ipynb", word())
     note_file(announced, root)
-    before = posted(announced, root).dirty
+    before = posted(announced, root).leads
     (root / "sub/a.ipynb").write_text('{"metadata": {}}')
 
     assert before
-    assert not posted(announced, root).dirty
+    assert not posted(announced, root).leads
 
 
 def test_file_that_comes_and_goes_does_not_unsay_what_the_page_said(root, documents):
     announced = documents.announce("sub/new.ipynb", word())
     note_file(announced, root)
     (root / "sub/new.ipynb").write_text("{}")
-    came = posted(announced, root).dirty
+    came = posted(announced, root).leads
     note_file(announced, root)
     (root / "sub/new.ipynb").unlink()
 
     gone = posted(announced, root)
 
     assert came
-    assert (gone.dirty, gone.path) == (True, None)
+    assert (gone.leads, gone.path) == (True, None)
 
 
 def test_mailbox_is_shared_and_gone_with_the_last_who_has_it(root, documents):

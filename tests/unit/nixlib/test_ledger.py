@@ -131,3 +131,33 @@ def test_threads_and_processes_write_together(path):
     names = {f"{number:064x}" for start in starts for number in range(start, start + 20)}
     with Ledger(path) as ledger:
         assert ledger.get_many(names, WHEEL_RECIPE).keys() == names
+
+
+def test_processes_that_make_the_file_together_all_get_it(tmp_path):
+    start = tmp_path / "start"
+    children = [_fork(lambda n=n: _write_in_many(tmp_path, start, n)) for n in range(6)]
+    start.touch()
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 6
+
+    for number in range(20):
+        with Ledger(tmp_path / str(number) / "ledger.sqlite") as ledger:
+            assert len(ledger.get_many([f"{n:064x}" for n in range(6)], WHEEL_RECIPE)) == 6
+
+
+def _write_in_many(folder, start, name):
+    while not start.exists():
+        pass
+    for number in range(20):
+        with Ledger(folder / str(number) / "ledger.sqlite") as ledger:
+            ledger.put(f"{name:064x}", WHEEL_RECIPE, NAR)
+
+
+def _fork(work):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        work()
+    except BaseException:
+        os._exit(1)
+    os._exit(0)

@@ -26,7 +26,7 @@ test: $(VENV)/dev nix chromium ## every test: style, types, unit, laws, and the 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --reruns 1
 
 unit: $(VENV)/dev ## the tests that need neither Nix nor a network
 	$(BIN)/pytest -n 2 tests/unit tests/property -m "not daemon and not network"

@@ -1,6 +1,7 @@
 """What every store does: the one in memory, Nix as a process of ours, Nix as a daemon, the newest Nix."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -203,6 +204,17 @@ def test_root_keeps_an_object_and_its_references(case: Case, tmp_path: Path) -> 
         assert gcroots.is_live(link, "lib/module.py")
 
 
+def collected(case: Case, *infos: PathInfo) -> bool:
+    """Whether the collector takes them; a daemon's process for a closed connection lives on for a moment."""
+    for _ in range(50):
+        case.collect()
+        with case.open() as store:
+            if not store.query_valid_paths([info.path for info in infos]):
+                return True
+        time.sleep(0.1)
+    return False
+
+
 def test_removed_root_keeps_nothing_and_link_is_gone(case: Case, tmp_path: Path) -> None:
     with case.open() as store:
         _, env = add_pair(store)
@@ -210,9 +222,7 @@ def test_removed_root_keeps_nothing_and_link_is_gone(case: Case, tmp_path: Path)
         store.remove_root(link)
         store.remove_root(link)
     assert not link.is_symlink()
-    case.collect()
-    with case.open() as store:
-        assert store.query_valid_paths([env.path]) == frozenset()
+    assert collected(case, env)
 
 
 def test_moved_root_keeps_the_new_object_only(case: Case, tmp_path: Path) -> None:
@@ -221,10 +231,9 @@ def test_moved_root_keeps_the_new_object_only(case: Case, tmp_path: Path) -> Non
         other = store.add_tree("other", tree_of({"bin/python": ""}))
         store.add_root(tmp_path / "env", env.path)
         link = store.add_root(tmp_path / "env", other.path)
-    case.collect()
+    assert collected(case, package, env)
     with case.open() as store:
-        asked = [package.path, env.path, other.path]
-        assert store.query_valid_paths(asked) == {other.path}
+        assert store.query_valid_paths([other.path]) == {other.path}
         assert gcroots.is_live(link)
 
 
@@ -235,7 +244,7 @@ def test_dangling_root_is_seen_through(case: Case, tmp_path: Path) -> None:
         assert gcroots.is_live(link)
         store.remove_root(link)
         target = store.physical(env.path)
-    case.collect()
+    assert collected(case, env)
     link.symlink_to(target)  # as when a home outlives its store
     assert link.is_symlink()
     assert not gcroots.is_live(link)
@@ -248,9 +257,7 @@ def test_temporary_roots_hold_until_the_store_is_closed(case: Case) -> None:
         store.add_temp_root([env.path])
         case.collect()
         assert store.query_valid_paths([package.path, env.path]) == {package.path, env.path}
-    case.collect()
-    with case.open() as store:
-        assert store.query_valid_paths([package.path, env.path]) == frozenset()
+    assert collected(case, package, env)
 
 
 def test_temporary_root_holds_for_what_is_not_valid_yet(case: Case) -> None:

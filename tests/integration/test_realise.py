@@ -386,7 +386,8 @@ def test_many_processes_download_and_import_each_wheel_once(tmp_path):
         children = [_fork(lambda: _realise_once(world)) for _ in range(8)]
         assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
     assert len(server.asked) == len(files)
-    # On a busy machine a connection may break, and is tried again: that is one more, not eight times as many.
+    # On an overloaded machine a wheel was asked for twice now and then, and nobody has found out why yet.
+    # What this test is for, eight processes that do the work of one, would show as eight times as many.
     assert sum(server.asked.values()) <= len(files) + 2
     assert world.leftovers() == []
 

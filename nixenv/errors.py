@@ -25,6 +25,13 @@ class EngineError(NixenvError):
     """The engine said what went wrong: fields `type`, `exit_status`."""
 
 
+def stopped() -> EngineError:
+    """What a build that somebody stopped ends with, whoever it was that stopped it."""
+    return EngineError(
+        "the build was stopped on request", type="RealisationCancelledError", exit_status=130
+    )
+
+
 class RequestError(NixenvError, ValueError):
     """A page asked the server for what it cannot have: field `status`, the HTTP status of the answer."""
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 FORMAT = "nixenv start 1"
 SESSION = "JPY_SESSION_NAME"
+FOLLOW = "NIXENV_FOLLOW"
+"""Descriptor of a server that builds the environment; see `nixenv.bootstrap.follow`."""
 
 _SAID = ("NIXENV_", "NIX_", "XDG_")
 _CODE = ("hit.py", "launch.py", "scrubbing.py")
@@ -103,7 +105,7 @@ def remember(
 
 def named_notebook(environ: Mapping[str, str]) -> str:
     """The notebook that these variables name outright; empty when more has to be asked."""
-    if environ.get("NIXENV_FOLLOW"):
+    if environ.get(FOLLOW):
         return ""
     named = environ.get(OVERRIDE) or environ.get(SESSION) or ""
     return named if os.path.isabs(named) and named.endswith(".ipynb") else ""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nixenv.bootstrap.again import FOLLOW
 from nixenv.bootstrap.arguments import Arguments
 from nixenv.bootstrap.folder import only_notebook
 from nixenv.bootstrap.follow import Following, ServerGoneError
 from nixenv.bootstrap.start import (
-    FOLLOW,
     Launch,
     Wish,
     attached_engine,
@@ -24,7 +24,7 @@ from nixenv.bootstrap.start import (
     own_place,
     real_kernel,
 )
-from nixenv.errors import EngineError, NotebookNotFoundError
+from nixenv.errors import NotebookNotFoundError, stopped
 from nixenv.kernel.mail import remove_letter
 from nixenv.notebook.notebookpath import OVERRIDE, Place, find_project
 from nixenv.progress_lines import PlainLines
@@ -32,8 +32,6 @@ from nixenv.server.launch import Target
 from nixenv.server.opening import Opened, open_environment
 from nixenv.server.reason import Reason, reason_of
 from nixlib.progress import Event, EventSink
-
-STOPPED = EngineError("the build was stopped on request", type="RealisationCancelledError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,7 @@ class Chooser:
             return await self._work
         except asyncio.CancelledError:
             if self._is_stopped:
-                raise STOPPED from None
+                raise stopped() from None
             self._work.cancel()
             await asyncio.wait({self._work})
             raise

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixenv.bootstrap.again import named_notebook, remember
+from nixenv.bootstrap.again import FOLLOW, named_notebook, remember
 from nixenv.bootstrap.arguments import Arguments
 from nixenv.config import load_settings
 from nixenv.environments import hold_file, use_file
@@ -42,10 +42,6 @@ class Launch:
     argv: Sequence[str]
     process_env: Mapping[str, str]
     descriptors: tuple[int, ...] = ()
-
-
-FOLLOW = "NIXENV_FOLLOW"
-"""Descriptor of a server that builds the environment; see `nixenv.bootstrap.follow`."""
 
 
 @dataclass(frozen=True, slots=True)

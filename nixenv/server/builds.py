@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from nixenv.errors import EngineError
+from nixenv.errors import EngineError, stopped
 from nixlib.progress import Event, EventSink, from_json
 
 _GRACE = 10.0
@@ -78,7 +78,7 @@ class Builds:
             return await asyncio.shield(build.task)
         except asyncio.CancelledError:
             if build.task.cancelled():
-                raise _stopped() from None
+                raise stopped() from None
             raise
         finally:
             build.sinks.remove(on_event)
@@ -114,14 +114,6 @@ class Builds:
     def _forget(self, key: str, build: _Build) -> None:
         if self._running.get(key) is build:
             del self._running[key]
-
-
-def _stopped() -> EngineError:
-    return EngineError(
-        "the build was stopped on request",
-        type="RealisationCancelledError",
-        exit_status=130,
-    )
 
 
 _of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Builds] = weakref.WeakKeyDictionary()

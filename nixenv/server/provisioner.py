@@ -137,7 +137,7 @@ class NixProvisioner(LocalProvisioner):
         self, waiting: Waiting, launch: Mapping[str, Any], arguments: list[str]
     ) -> dict[str, Any]:
         """The same for the kernel that follows a build."""
-        from nixenv.bootstrap.start import FOLLOW  # noqa: PLC0415 - only long builds need it
+        from nixenv.bootstrap.again import FOLLOW  # noqa: PLC0415 - only long builds need it
 
         descriptor = waiting.connect()
         env = engine_process_env(launch["env"], self._settings())

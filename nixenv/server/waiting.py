@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
-from nixenv.errors import EngineError
+from nixenv.errors import stopped
 from nixenv.server.opening import Opened
 from nixenv.server.reason import reason_of
 from nixlib.progress import Event, EventSink, to_json
@@ -22,11 +22,6 @@ _BACKLOG = 1 << 16
 """Bytes that a kernel may leave unread; progress beyond that is lost, the outcome is not."""
 
 Work = Callable[[EventSink], Coroutine[Any, Any, Opened]]
-
-
-def stopped() -> EngineError:
-    """What a build that somebody stopped ends with."""
-    return EngineError("the build was stopped on request", type="RealisationCancelledError")
 
 
 class Waiting:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
+from jupyter_core.utils import ensure_event_loop
 
 from nixenv.server.launch import Target, kernel_argv, kernel_process_env
 from nixlib.interpreters.host_python import find_hosts
@@ -81,6 +83,19 @@ def locked_notebook(engine_home, python: str) -> Path:
         engine_home.engine("init", draft, "six", "--python", python, "--interpreter", "host")
         draft.replace(path)
     return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def close_event_loop():
+    """jupyter_client's blocking calls leave their event loop open for the next one."""
+    yield
+    ensure_event_loop().close()
+
+
+@pytest.fixture(scope="module", params=minors())
+def locked(request, engine_home):
+    """A notebook that is locked and built on one Python."""
+    return locked_notebook(engine_home, request.param)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from nixenv.bootstrap import choosing, main
 from nixenv.bootstrap.arguments import parse_arguments
-from nixenv.bootstrap.choosing import STOPPED, Choice
+from nixenv.bootstrap.choosing import Choice
 from nixenv.bootstrap.start import Launch
+from nixenv.errors import stopped
 from nixenv.server.reason import Reason, reason_of
 
 SAYING_WHY = """
@@ -57,7 +58,7 @@ class ToldChooser(choosing.Chooser):
     def stop(self) -> bool:
         if self._line.done():
             return False
-        self._line.set_exception(STOPPED)
+        self._line.set_exception(stopped())
         return True
 
     def fall_back(self, reason: Reason) -> Choice:

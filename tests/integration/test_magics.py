@@ -10,29 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
-from jupyter_core.utils import ensure_event_loop
-from live_kernel import kernel_for, locked_notebook, minors
+from live_kernel import close_event_loop, kernel_for, locked  # noqa: F401
 
 from nixenv.server.launch import LAUNCHER
 
 pytestmark = [pytest.mark.daemon, pytest.mark.network, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _close_event_loop():
-    """jupyter_client's blocking calls leave their event loop open for the next one."""
-    yield
-    ensure_event_loop().close()
-
-
-@pytest.fixture(scope="module", params=minors())
-def locked(request, engine_home):
-    """A notebook that is locked and built on one Python."""
-    return locked_notebook(engine_home, request.param)
-
-
 @pytest.fixture
-def notebook(locked, tmp_path) -> Path:
+def notebook(locked, tmp_path) -> Path:  # noqa: F811
     path = tmp_path / "analysis.ipynb"
     path.write_bytes(locked.read_bytes())
     return path

@@ -14,8 +14,14 @@ from pathlib import Path
 import pytest
 from jupyter_client.blocking import BlockingKernelClient
 from jupyter_client.jsonutil import json_default
-from jupyter_core.utils import ensure_event_loop
-from live_kernel import Cell, kernel_for, locked_notebook, minors, running_kernel
+from live_kernel import (
+    Cell,
+    close_event_loop,  # noqa: F401
+    kernel_for,
+    locked,  # noqa: F401
+    minors,
+    running_kernel,
+)
 
 from nixenv.environments import recorded_uses
 from nixenv.kernel.mail import mail_folder
@@ -103,19 +109,6 @@ class Tab:
         self.client.stop_channels()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _close_event_loop():
-    """jupyter_client's blocking calls leave their event loop open for the next one."""
-    yield
-    ensure_event_loop().close()
-
-
-@pytest.fixture(scope="module", params=minors())
-def locked(request, engine_home):
-    """A notebook that is locked and built on one Python."""
-    return locked_notebook(engine_home, request.param)
-
-
 @pytest.fixture
 def home(engine_home, tmp_path):
     """The engine's home with a mail folder that is only this test's."""
@@ -124,7 +117,7 @@ def home(engine_home, tmp_path):
 
 
 @pytest.fixture
-def notebook(locked, tmp_path) -> Path:
+def notebook(locked, tmp_path) -> Path:  # noqa: F811
     path = tmp_path / "analysis.ipynb"
     path.write_bytes(locked.read_bytes())
     return path

@@ -18,11 +18,16 @@ from nixlib.errors import LockVersionError, SpecError
 
 VERSION = 1
 SYSTEMS = ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux")
-SOURCES = ("host", "standalone")
+SOURCES = ("conda", "host", "nixpkgs", "standalone")
+PRIORITIES = ("flexible", "strict")
 
 _PYTHON = re.compile(
     r"3(\.\d{1,3}){1,2}|((===?|~=|!=|<=?|>=?)\s*3(\.\d{1,3}){0,2}(\.\*)?\s*(,\s*|$))+"
 )
+_VARIANT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_CHOICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
+_PROVIDERS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*(\s*,\s*[A-Za-z0-9_][A-Za-z0-9_./-]*)*")
+_SECRET = re.compile(r"/t/|://[^/]*@|[?#]")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2}))?")
 
 
@@ -33,6 +38,12 @@ class Spec:
     Attributes:
         python: `3.11`, `3.11.7` or a specifier such as `>=3.10,<3.13`; None leaves the choice.
         requirements: Lines that `nixlib.requirements` reads, in the author's order.
+        channels: Conda channels in order of priority: names, URLs, or folders relative to the notebook's.
+        channel_priority: `strict` (the first channel that has a name) or `flexible` (the first that fits).
+        providers: Where a bare name comes from: a normalised name, or `_default`, to an order such as
+            `conda-forge,wheel,sdist,nixpkgs`.
+        variants: A choice that every source understands, such as `{"blas": "mkl", "cuda": None}`.
+        build_inputs: Lines of nixpkgs, or `host#cc`, that builds from source may use.
         indexes: Simple repository URLs (PEP 503), asked before the user's own.
         exclude_newer: A date or RFC 3339 time; nothing uploaded later is chosen.
         era: Whether dependencies of old pins are held to their own time.
@@ -45,6 +56,11 @@ class Spec:
 
     python: str | None = None
     requirements: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    channel_priority: str = "strict"
+    providers: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str | None] = field(default_factory=dict)
+    build_inputs: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     exclude_newer: str | None = None
     era: bool = True
@@ -64,6 +80,13 @@ class Spec:
         """The spec as its JSON object, without keys that say nothing."""
         said = {
             "python": self.python,
+            "channels": list(self.channels),
+            "channel-priority": None
+            if self.channel_priority == "strict"
+            else self.channel_priority,
+            "providers": dict(self.providers),
+            "variants": dict(self.variants),
+            "build-inputs": list(self.build_inputs),
             "indexes": list(self.indexes),
             "exclude-newer": self.exclude_newer,
             "era": None if self.era else False,
@@ -197,6 +220,43 @@ def _systems(key: str, value: object) -> tuple[str, ...]:
     return systems
 
 
+def _priority(key: str, value: object) -> str:
+    if value not in PRIORITIES:
+        raise _wrong(key, f"one of {', '.join(PRIORITIES)}", value)
+    return _text(key, value)
+
+
+def _channels(key: str, value: object) -> tuple[str, ...]:
+    channels = _texts(key, value)
+    for number, channel in enumerate(channels):
+        if _SECRET.search(channel):
+            wanted = "a channel without a login or a token: those stay in your own configuration"
+            raise _wrong(f"{key}[{number}]", wanted, value)
+    return channels
+
+
+def _providers(key: str, value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise _wrong(key, "an object from a package, or `_default`, to an order", value)
+    for name, order in value.items():
+        if not isinstance(order, str) or not _PROVIDERS.fullmatch(order.strip()):
+            raise _wrong(f"{key}.{name}", "an order such as `conda-forge,wheel,sdist`", order)
+    return {_text(key, name): order.strip() for name, order in value.items()}
+
+
+def _variants(key: str, value: object) -> dict[str, str | None]:
+    if not isinstance(value, dict):
+        raise _wrong(key, 'an object such as `{"blas": "mkl", "cuda": null}`', value)
+    for name, choice in value.items():
+        if not _VARIANT.fullmatch(name):
+            raise _wrong(key, "an object whose keys are words such as `blas`", name)
+        if choice is not None and not (isinstance(choice, str) and _CHOICE.fullmatch(choice)):
+            raise _wrong(
+                f"{key}.{name}", "a word or a version such as `mkl` or `12.4`, or null", choice
+            )
+    return dict(value)
+
+
 def _collisions(key: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise _wrong(key, "an object from a path to a package", value)
@@ -214,6 +274,11 @@ def _url_list(key: str, value: object) -> tuple[str, ...]:
 _READERS: dict[str, Callable[[str, object], Any]] = {
     "python": _python,
     "requirements": _texts,
+    "channels": _channels,
+    "channel-priority": _priority,
+    "providers": _providers,
+    "variants": _variants,
+    "build-inputs": _texts,
     "indexes": _url_list,
     "exclude-newer": _date,
     "era": _boolean,

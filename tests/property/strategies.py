@@ -1,11 +1,21 @@
 """Generated specs and locks, shared by the laws that are about them."""
 
 import string
+from base64 import b64encode
 
 from hypothesis import strategies as st
 
-from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
-from nixlib.spec import SYSTEMS, Spec
+from nixlib.lock import (
+    Artifact,
+    Lock,
+    LockedAttribute,
+    LockedConda,
+    LockedCondaPackage,
+    LockedInterpreter,
+    LockedPackage,
+    LockedSource,
+)
+from nixlib.spec import PRIORITIES, SOURCES, SYSTEMS, Spec
 
 line = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=["C"]),
@@ -22,6 +32,26 @@ artifacts = st.builds(
     sha256,
     st.integers(0, 10**12),
 )
+sri = st.binary(min_size=32, max_size=32).map(lambda b: f"sha256-{b64encode(b).decode()}")
+sources = st.one_of(
+    st.none(),
+    st.builds(
+        LockedSource,
+        kind=st.just("sdist"),
+        artifact=artifacts,
+        subdirectory=st.sampled_from(["", "python"]),
+        build=st.sets(name.map(lambda n: f"{n} 1.0"), max_size=3).map(lambda s: tuple(sorted(s))),
+    ),
+    st.builds(
+        LockedSource,
+        kind=st.just("git"),
+        location=st.just("https://example.org/a.git"),
+        commit=st.binary(min_size=20, max_size=20).map(bytes.hex),
+        tree=sri,
+    ),
+    st.builds(LockedSource, kind=st.just("path"), location=st.just("../mine"), tree=sri),
+    st.builds(LockedSource, kind=st.just("editable"), location=st.just("./mine")),
+)
 packages = st.builds(
     LockedPackage,
     name=name,
@@ -29,9 +59,44 @@ packages = st.builds(
     wheels=st.lists(artifacts, max_size=4, unique=True)
     .map(lambda ws: tuple(sorted(ws, key=str)))
     .map(lambda ws: tuple(sorted(ws))),
+    source=sources,
     requires=st.sets(name, max_size=4).map(lambda s: tuple(sorted(s))),
     systems=some_systems,
     held=st.one_of(st.just(""), line),
+)
+conda_packages = st.builds(
+    LockedCondaPackage,
+    name=name,
+    version=st.just("1.2.0"),
+    build=st.sampled_from(["0", "py311h1_0", "mkl"]),
+    subdir=st.sampled_from(["noarch", "linux-64"]),
+    channel=st.just("https://conda.example.org/conda-forge"),
+    artifact=artifacts,
+    depends=st.sets(name, max_size=3).map(lambda s: tuple(sorted(s))),
+    noarch=st.sampled_from(["", "python", "generic"]),
+    site=st.sampled_from(["", "lib/python3.11/site-packages"]),
+    pypi=st.one_of(st.just(""), name),
+    systems=some_systems,
+)
+condas = st.builds(
+    LockedConda,
+    packages=st.lists(conda_packages, max_size=4).map(lambda ps: tuple(sorted(ps))),
+    channels=st.just(("https://conda.example.org/conda-forge",)),
+    virtual=st.dictionaries(st.sampled_from(SYSTEMS), st.just(("__cuda=12.4",)), max_size=2),
+)
+store_names = name.map(lambda n: f"{'0' * 32}-{n}")
+attributes = st.builds(
+    LockedAttribute,
+    attribute=name,
+    source=st.sampled_from(["nixpkgs", "github:owner/repo"]),
+    revision=st.binary(min_size=20, max_size=20).map(bytes.hex),
+    tree=sri,
+    role=st.sampled_from(["requirement", "build", "library", "interpreter"]),
+    outputs=st.dictionaries(
+        st.sampled_from(SYSTEMS),
+        st.lists(store_names, min_size=1, max_size=2).map(tuple),
+        max_size=2,
+    ),
 )
 locks = st.builds(
     Lock,
@@ -39,11 +104,16 @@ locks = st.builds(
     interpreter=st.builds(
         LockedInterpreter,
         version=st.just("3.11.7"),
-        source=st.sampled_from(["host", "standalone"]),
+        source=st.sampled_from(SOURCES),
         artifacts=st.dictionaries(st.sampled_from(SYSTEMS), artifacts, max_size=4),
     ),
     packages=st.lists(packages, max_size=5).map(lambda ps: tuple(sorted(ps))),
     systems=systems,
+    build_packages=st.lists(packages, max_size=2).map(lambda ps: tuple(sorted(ps))),
+    conda=condas,
+    attributes=st.lists(attributes, max_size=2).map(lambda found: tuple(sorted(found))),
+    choices=st.dictionaries(name, line, max_size=2),
+    substitutions=st.dictionaries(st.sampled_from(["blas", "cuda"]), line, max_size=2),
     notes=st.lists(line, max_size=2).map(tuple),
 )
 specs = st.builds(
@@ -54,4 +124,11 @@ specs = st.builds(
     strict=st.booleans(),
     systems=systems,
     collisions=st.dictionaries(name, name, max_size=3),
+    channels=st.lists(st.sampled_from(["conda-forge", "./channel"]), max_size=2).map(tuple),
+    channel_priority=st.sampled_from(PRIORITIES),
+    providers=st.dictionaries(name, st.sampled_from(["wheel", "conda-forge, wheel"]), max_size=2),
+    variants=st.dictionaries(
+        st.sampled_from(["blas", "cuda"]), st.sampled_from(["mkl", "12.4", None]), max_size=2
+    ),
+    build_inputs=st.lists(st.just("nixpkgs#openssl"), max_size=1).map(tuple),
 )

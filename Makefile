@@ -22,7 +22,7 @@ demo: $(VENV)/user nix ## run examples/pandas.ipynb in its own Nix environment a
 	@echo "The same notebook in JupyterLab:"
 	@echo "  $(BIN)/pip install jupyterlab && $(BIN)/nixenv kernelspec install --sys-prefix && $(BIN)/jupyter lab $(OUT)/pandas.ipynb"
 
-test: $(VENV)/dev nix chromium ## every test: style, types, unit, laws, and the real things
+test: $(VENV)/dev nix compiler chromium ## every test: style, types, unit, laws, and the real things
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -31,7 +31,7 @@ test: $(VENV)/dev nix chromium ## every test: style, types, unit, laws, and the 
 unit: $(VENV)/dev ## the tests that need neither Nix nor a network
 	$(BIN)/pytest -n 2 tests/unit tests/property -m "not daemon and not network"
 
-integration: $(VENV)/dev nix ## the tests with a real Nix, registry and Jupyter
+integration: $(VENV)/dev nix compiler ## the tests with a real Nix, registry and Jupyter
 	$(BIN)/pytest -n 2 --dist loadfile tests/contract tests/integration
 
 browser: $(VENV)/dev nix chromium ## the tests with a real Chromium
@@ -57,6 +57,10 @@ clean: ## remove what the commands above made here
 .PHONY: nix
 nix:
 	@sh tools/install_nix.sh
+
+.PHONY: compiler
+compiler:
+	@sh tools/install_compiler.sh
 
 .PHONY: chromium
 chromium:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.workplace import Workplace
 
-NAMES = ("start", "cold", "warm", "add", "disk", "hundred", "status", "lab", "bootstrap")
+NAMES = ("start", "cold", "warm", "add", "disk", "hundred", "status", "lab", "bootstrap", "conda")
 
 
 def main(names: list[str]) -> None:

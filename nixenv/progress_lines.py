@@ -14,6 +14,7 @@ VERBS = {
     "substitute": "asking caches",
     "download": "downloading",
     "import": "adding to the store",
+    "build": "building",
     "compose": "composing",
     "ready": "ready",
 }

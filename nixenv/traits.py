@@ -41,6 +41,18 @@ class Nixenv(Configurable):
     python_mirror = Unicode(help="URL of a mirror of python-build-standalone's releases.").tag(
         config=True
     )
+    conda_alias = Unicode(help="URL below which conda channels are that only have a name.").tag(
+        config=True
+    )
+    conda_mirrors = List(
+        Unicode(), help="`URL=MIRROR` for conda channels that are to be had elsewhere."
+    ).tag(config=True)
+    conda_names = Unicode(
+        help="URL of the JSON that says what PyPI calls the packages of conda-forge; empty for none."
+    ).tag(config=True)
+    torch_indexes = Unicode(
+        help="URL below which PyTorch's indexes of wheels are, one for each choice of CUDA."
+    ).tag(config=True)
     caches = List(Unicode(), help="Binary caches that nixenv reads itself, by URL.").tag(
         config=True
     )
@@ -55,6 +67,12 @@ class Nixenv(Configurable):
     ).tag(config=True)
     timeout = Float(
         30.0, min=0.1, max=3600.0, help="Seconds without a byte until a server counts as silent."
+    ).tag(config=True)
+    repositories = Unicode(
+        help="URL below which `OWNER/REPOSITORY/archive/REVISION.tar.gz` is, for nixpkgs and others."
+    ).tag(config=True)
+    nixpkgs = Unicode(
+        help="`OWNER/REPOSITORY/BRANCH` that `nixpkgs#…` means; empty for the newest that Nix here evaluates."
     ).tag(config=True)
     patience = Float(
         30.0,

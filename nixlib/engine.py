@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from nixlib.cancel import Cancel
 from nixlib.environment import Environment, environment_key, environment_link, find_environment
-from nixlib.lock import Lock, LockedInterpreter, added_since, check_fresh
+from nixlib.lock import Lock, check_fresh
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import EventSink, Phase, ignore
 from nixlib.settings import Settings
@@ -30,14 +29,16 @@ class Built:
     lock: Lock
 
 
-def lock_spec(
+def lock_spec(  # noqa: PLR0913 - one for each thing that a verb of the command line says
     spec: Spec,
     previous: Lock | None,
     *,
     settings: Settings,
     notebook: str = "",
+    folder: Path | None = None,
     upgrade: Upgrade = frozenset(),
     as_of: str | None = None,
+    substitutions: Mapping[str, str | None] | None = None,
     on_event: EventSink = ignore,
     cancel: Cancel | None = None,
 ) -> Lock:
@@ -48,78 +49,41 @@ def lock_spec(
         previous: The lock so far; its versions are kept wherever they still fit.
         settings: Where things are.
         notebook: Its name, for messages.
+        folder: The notebook's, which relative channels and projects begin at; None for the working one.
         upgrade: Normalised names that may move, or `all`.
         as_of: A date that takes the place of the spec's `exclude-newer` for this once.
+        substitutions: Variants in the place of the spec's, for a machine that cannot have those, which
+            the lock records; None keeps those of the previous lock while this machine is the same.
         on_event: Told what happens.
         cancel: Stops it.
 
     Raises:
+        RequirementError: A line cannot be read.
         ResolutionError: Nothing fits.
         InterpreterError: The Python that is asked for cannot be had.
+        EvaluationError: An attribute of nixpkgs is none.
+        SourceBuildError: A package has no wheel, and its source cannot be built.
         NetworkError: A registry did not answer.
         RealisationCancelledError: Somebody stopped it.
     """
-    from nixlib.resolvers.base import Request  # noqa: PLC0415 - a cache hit must not load it
-    from nixlib.resolvers.pypi import resolve_pypi  # noqa: PLC0415
+    from nixlib.locking import Asked, make_lock, standing  # noqa: PLC0415 - a cache hit must not load it
 
-    cancel = cancel or Cancel()
     on_event(Phase("resolve"))
-    chosen: list[LockedInterpreter] = []
-
-    def choose() -> None:
-        from nixlib.interpreters.interpreter import lock_interpreter  # noqa: PLC0415
-
-        known = previous.interpreter if previous and upgrade != "all" else None
-        chosen.append(
-            lock_interpreter(
-                spec.python,
-                spec.interpreter,
-                spec.systems,
-                previous=known,
-                settings=settings,
-                on_event=on_event,
-                cancel=cancel,
-            )
+    return make_lock(
+        Asked(
+            spec=spec,
+            previous=previous,
+            settings=settings,
+            notebook=notebook,
+            folder=folder or Path.cwd(),
+            upgrade=upgrade,
+            as_of=as_of,
+            on_event=on_event,
+            cancel=cancel or Cancel(),
+            meanwhile=_load_builder,
+            substitutions=standing(previous) if substitutions is None else substitutions,
         )
-
-    def meanwhile() -> None:
-        choose()
-        _load_builder()
-
-    added = added_since(previous, spec) if previous and not (as_of or upgrade) else ()
-    if not added:
-        choose()
-    # The interpreter of a lock that only grows mostly stays: whether it does is looked at meanwhile.
-    python = previous.interpreter.version if previous and added else chosen[0].version
-    request = Request(
-        requirements=spec.requirements,
-        kernel=KERNEL,
-        python=python,
-        systems=spec.systems,
-        indexes=spec.indexes,
-        exclude_newer=as_of or spec.exclude_newer,
-        era=spec.era,
-        previous=previous if added else None,
-        added=added,
-        upgrade=upgrade,
-        notebook=notebook,
-    ).preferring(previous.packages if previous else ())
-    resolve = partial(resolve_pypi, settings=settings, on_event=on_event, cancel=cancel)
-    resolution = resolve(request, meanwhile=meanwhile)
-    if not chosen:
-        choose()
-    if chosen[0].version != python:
-        request = replace(request, python=chosen[0].version, previous=None, added=())
-        resolution = resolve(request)
-    dated = (f"resolved as of {as_of}",) if as_of else ()
-    lock = Lock(
-        spec=spec.digest,
-        interpreter=chosen[0],
-        packages=tuple(sorted(resolution.packages)),
-        systems=resolution.systems,
-        notes=(*dated, *resolution.notes),
     )
-    return lock.with_hints(previous.hints if previous else {})
 
 
 def build(
@@ -182,12 +146,20 @@ def _realise(
             store_dir=store.store_dir,
         )
         realised = realise(
-            wanted, store, ledger=ledger, settings=settings, on_event=on_event, cancel=cancel
+            wanted,
+            store,
+            ledger=ledger,
+            settings=settings,
+            on_event=on_event,
+            cancel=cancel,
+            folder=Path(notebook).absolute().parent if notebook else None,
         )
         link = store.add_root(environment_link(lock, settings), realised.path)
         on_event(Phase("ready"))
         environment = Environment(link.readlink(), realised.warnings)
-        return Built(environment, lock.with_hints(realised.hints))
+        # The first build is what others are compared with: it stays.
+        known = lock.with_hints(realised.hints).with_built({**realised.built, **lock.built})
+        return Built(environment, known)
 
 
 def _trusted_hints(lock: Lock, settings: Settings, notebook: str) -> Mapping[str, str]:

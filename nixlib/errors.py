@@ -58,6 +58,10 @@ def _rebuild(
     return kind(summary, details=details, hint=hint, **fields)
 
 
+class SettingError(NixError, ValueError):
+    """A setting is not of the form that it must have: fields `key`, `found`. Its user or administrator mends it."""
+
+
 class SpecError(NixError, ValueError):
     """The spec in the metadata is not one: fields `key`, `found`. The notebook's author mends it."""
 
@@ -94,6 +98,14 @@ class WheelError(NixError):
     """A wheel breaks the wheel specification: fields `wheel`, `member`. Its publisher mends it."""
 
 
+class SourceError(NixError):
+    """A source of a package cannot be opened, or is none: fields `source`, `member`."""
+
+
+class CondaArchiveError(NixError):
+    """A conda archive is damaged, or cannot be laid out: fields `archive`, `member`. Its channel mends it."""
+
+
 class CollisionError(NixError):
     """Two packages bring the same path with different bytes: fields `path`, `packages`."""
 
@@ -128,6 +140,32 @@ class ProtocolError(StoreError):
 
 class NarError(StoreError, ValueError):
     """A NAR is malformed: field `offset`."""
+
+
+class BuildError(StoreError):
+    """A builder failed: fields `reason`, `status`, `drv_path`, `log_tail`, `log_file`.
+
+    `reason` is `failed`, `silent` or `too-long`; `status` is the builder's exit status or None.
+    """
+
+
+class SourceBuildError(BuildError):
+    """A package could not be built from its source: fields of `BuildError`, `package`, `missing`.
+
+    `missing` holds lines for the key `build-inputs` that are likely to mend it.
+    """
+
+
+class SandboxError(StoreError):
+    """Nothing isolates builds here, so nothing of others is built: fields `seen`, `setting`."""
+
+
+class EvaluationError(NixError):
+    """An attribute of nixpkgs gives no package: fields `attribute`, `source`, `revision`, `system`."""
+
+
+class NativeLibraryError(NixError):
+    """A native library cannot be loaded by the notebook's Python: fields `library`, `path`, `package`."""
 
 
 class SubstituteError(StoreError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixlib.composition.package import LAYOUT
+from nixlib.conda.facts import CONDA_LAYOUT
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,6 +28,9 @@ WHEEL_RECIPE = f"wheel-{LAYOUT}"
 
 STRICT_WHEEL_RECIPE = f"{WHEEL_RECIPE}-strict"
 """The same, noted only for wheels that agree with their own RECORD."""
+
+CONDA_RECIPE = f"conda-{CONDA_LAYOUT}"
+"""What is made of an archive of conda."""
 
 STANDALONE_RECIPE = "standalone-1"
 """What is made of a release tarball of Python."""
@@ -93,8 +97,10 @@ class Ledger:
         recipe = STRICT_WHEEL_RECIPE if strict else WHEEL_RECIPE
         wheels = (wheel.sha256 for package in lock.packages for wheel in package.wheels)
         pythons = (artifact.sha256 for artifact in lock.interpreter.artifacts.values())
+        archives = (package.artifact.sha256 for package in lock.conda.packages)
         return {
             **self.get_many(pythons, STANDALONE_RECIPE),
+            **self.get_many(archives, CONDA_RECIPE),
             **self.get_many(wheels, recipe),
         }
 

@@ -1,4 +1,4 @@
-"""NAR, the archive format that the store hashes: a tree to bytes, and bytes back to a tree.
+"""NAR, the archive format that the store hashes: a tree to bytes, and bytes back to a tree (pure).
 
 Nix manual, "Nix Archive (NAR) format". The format is canonical: one tree has exactly one NAR. So the
 parser refuses whatever the writer would not have written; a lenient one would let two archives stand

@@ -7,15 +7,23 @@ lock is not such a word: it stays beside its leaf, to be compared once the artif
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nixlib.errors import HashMismatchError, PlanError
-from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
+from nixlib.errors import CollisionError, HashMismatchError, PlanError
+from nixlib.lock import (
+    Artifact,
+    Lock,
+    LockedAttribute,
+    LockedCondaPackage,
+    LockedInterpreter,
+    LockedPackage,
+)
+from nixlib.lock.fields import damaged
 from nixlib.platforms import python_minor, wheel_tags
-from nixlib.storenames import interpreter_store_name, wheel_store_name
+from nixlib.sri import sri_digest
+from nixlib.storenames import conda_store_name, interpreter_store_name, wheel_store_name
 from nixlib.storepath import STORE_DIR, StorePath, fixed_output_path
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ class Leaf:
     """One store object of the plan that needs no other.
 
     Attributes:
-        name: Normalised name of the package, or `python`.
+        name: Normalised name of the package, conda's own for one of conda, or `python`.
         version: As the lock has it.
         kind: What it is made from.
         artifact: The file it is made from; None for a `host` Python.
@@ -46,7 +54,7 @@ class Leaf:
 
     name: str
     version: str
-    kind: Literal["wheel", "standalone", "host"]
+    kind: Literal["wheel", "conda", "standalone", "host"]
     artifact: Artifact | None
     store_name: str
     nar: str | None = None
@@ -82,24 +90,36 @@ class Plan:
     """Everything that an environment consists of, on one machine.
 
     Attributes:
-        leaves: Packages, sorted by name.
-        interpreter: The Python that runs them.
+        leaves: Wheels, sorted by name.
+        interpreter: The Python that runs them; None where it is of conda or nixpkgs.
         python: The same as the lock has it.
         collisions: Which package wins a path that two bring.
         strict: Refuse wheels that disagree with their own RECORD.
         layout: Of the lock.
         system: Nix's name of the machine that it is for.
         store_dir: The store directory that the paths are in.
+        archives: Of conda channels, sorted by name.
+        conda: The same packages as the lock has them, in the same order.
+        sources: Packages whose wheels are built, since they have none that fits; sorted by name.
+        attributes: Of nixpkgs, those that join on this machine or that builds need.
+        lock: The whole lock, which builds from source look their own packages up in.
+        build_inputs: What such builds may use, as the spec says it.
     """
 
     leaves: tuple[Leaf, ...]
-    interpreter: Leaf
+    interpreter: Leaf | None
     python: LockedInterpreter
     collisions: Mapping[str, str]
     strict: bool
     layout: int
     system: str
     store_dir: str = STORE_DIR
+    archives: tuple[Leaf, ...] = ()
+    conda: tuple[LockedCondaPackage, ...] = ()
+    sources: tuple[LockedPackage, ...] = ()
+    attributes: tuple[LockedAttribute, ...] = ()
+    lock: Lock | None = field(default=None, compare=False)
+    build_inputs: tuple[str, ...] = ()
 
 
 def plan(
@@ -124,6 +144,8 @@ def plan(
 
     Raises:
         PlanError: The lock has nothing for this machine: every package is named.
+        CollisionError: It has the same Python package from conda and as a wheel.
+        LockError: It has a package twice.
     """
     if system not in lock.systems:
         raise PlanError(
@@ -134,12 +156,14 @@ def plan(
             system=system,
         )
     wanted = [p for p in lock.packages if not p.systems or system in p.systems]
-    chosen = _choose_all(wanted, system, python_minor(lock.interpreter.version), glibc)
+    conda = tuple(sorted(lock.conda.of_system(system)))
+    _check_twice(wanted, conda)
+    chosen, built = _choose_all(wanted, system, python_minor(lock.interpreter.version), glibc)
 
     def known(artifact: Artifact | None, store_name: str, nar: str | None = None) -> _Known:
         sha256 = artifact.sha256 if artifact else ""
         nar = nar or trusted.get(sha256)
-        path = fixed_output_path(store_name, nar_digest(nar), (), store_dir) if nar else None
+        path = fixed_output_path(store_name, sri_digest(nar), (), store_dir) if nar else None
         return _Known(artifact, store_name, nar, path, None if nar else lock.hints.get(sha256))
 
     return Plan(
@@ -160,6 +184,47 @@ def plan(
         layout=lock.layout,
         system=system,
         store_dir=store_dir,
+        archives=tuple(
+            Leaf(
+                p.name,
+                p.version,
+                "conda",
+                *known(p.artifact, conda_store_name(p.name, p.version, p.build)),
+                index=p.channel,
+            )
+            for p in conda
+        ),
+        conda=conda,
+        sources=built,
+        attributes=tuple(sorted(a for a in lock.attributes if system in a.outputs)),
+        lock=lock,
+        build_inputs=spec.build_inputs,
+    )
+
+
+def _check_twice(wanted: Sequence[LockedPackage], conda: Sequence[LockedCondaPackage]) -> None:
+    """Nothing, unless a package comes twice: neither could be had for certain."""
+    for key, found in (
+        ("nixenv.lock.packages", [package.name for package in wanted]),
+        ("nixenv.lock.conda.packages", [package.name for package in conda]),
+    ):
+        if len(set(found)) != len(found):
+            raise damaged(key, next(name for name in found if found.count(name) > 1))
+    of_conda = {package.pypi: package for package in conda if package.pypi}
+    both = sorted(package for package in wanted if package.name in of_conda)
+    if not both:
+        return
+    shown = ", ".join(f"`{package.name}`" for package in both)
+    raise CollisionError(
+        f"conda and a wheel both bring {shown}",
+        details=tuple(
+            f"`{of_conda[p.name].name}` {of_conda[p.name].version} of `{of_conda[p.name].channel}`"
+            f" and the wheel `{p.name}` {p.version}"
+            for p in both[:_SHOWN]
+        ),
+        hint="`%nixenv lock` takes each from one of them",
+        path="",
+        packages=tuple(package.name for package in both),
     )
 
 
@@ -173,12 +238,11 @@ class _Known(NamedTuple):
     hint: str | None
 
 
-def nar_digest(sri: str) -> bytes:
-    """The 32 bytes in `sha256-…`."""
-    return b64decode(sri.removeprefix("sha256-"), validate=True)
-
-
-def _interpreter(locked: LockedInterpreter, system: str, known: Callable[..., _Known]) -> Leaf:
+def _interpreter(
+    locked: LockedInterpreter, system: str, known: Callable[..., _Known]
+) -> Leaf | None:
+    if locked.source in ("conda", "nixpkgs"):
+        return None
     store_name = interpreter_store_name(locked.version, locked.source)
     if locked.source == "host":
         # Its tree is its identity, stated by the lock itself: no artifact stands behind it.
@@ -198,7 +262,8 @@ def _interpreter(locked: LockedInterpreter, system: str, known: Callable[..., _K
 
 def _choose_all(
     packages: Sequence[LockedPackage], system: str, minor: str, glibc: tuple[int, int] | None
-) -> list[tuple[LockedPackage, Artifact]]:
+) -> tuple[list[tuple[LockedPackage, Artifact]], tuple[LockedPackage, ...]]:
+    """The wheel of each package here, and the packages that are built because none fits."""
     ranks: dict[str, int] = {}
     chosen: list[tuple[LockedPackage, Artifact]] = []
     homeless: list[LockedPackage] = []
@@ -216,9 +281,10 @@ def _choose_all(
             homeless.append(package)
         else:
             chosen.append((package, best[1]))
-    if homeless:
-        raise _no_wheel(homeless, system, minor, glibc)
-    return chosen
+    nowhere = [package for package in homeless if package.source is None]
+    if nowhere:
+        raise _no_wheel(nowhere, system, minor, glibc)
+    return chosen, tuple(homeless)
 
 
 def _rank(filename: str, ranks: Mapping[str, int]) -> tuple[int, int, str] | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nixlib.errors import LockError
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SYSTEMS",
+    "conda_subdir",
     "current_system",
     "host_glibc",
+    "is_nixos",
     "marker_environment",
     "python_minor",
     "python_version_key",
@@ -39,13 +42,16 @@ class _Platform:
     kernel: str  # PEP 508 `platform_system`
     sys_platform: str
     triple: str  # the LLVM-like triple in the names of python-build-standalone's tarballs
+    subdir: str  # the folder of a conda channel
 
 
 _PLATFORMS: Final = {
-    "x86_64-linux": _Platform("x86_64", "Linux", "linux", "x86_64-unknown-linux-gnu"),
-    "aarch64-linux": _Platform("aarch64", "Linux", "linux", "aarch64-unknown-linux-gnu"),
-    "aarch64-darwin": _Platform("arm64", "Darwin", "darwin", "aarch64-apple-darwin"),
-    "x86_64-darwin": _Platform("x86_64", "Darwin", "darwin", "x86_64-apple-darwin"),
+    "x86_64-linux": _Platform("x86_64", "Linux", "linux", "x86_64-unknown-linux-gnu", "linux-64"),
+    "aarch64-linux": _Platform(
+        "aarch64", "Linux", "linux", "aarch64-unknown-linux-gnu", "linux-aarch64"
+    ),
+    "aarch64-darwin": _Platform("arm64", "Darwin", "darwin", "aarch64-apple-darwin", "osx-arm64"),
+    "x86_64-darwin": _Platform("x86_64", "Darwin", "darwin", "x86_64-apple-darwin", "osx-64"),
 }
 
 SYSTEMS: Final = tuple(_PLATFORMS)
@@ -80,6 +86,21 @@ def current_system() -> str:
     )
 
 
+def here_first(systems: Collection[str]) -> list[str]:
+    """Each of `systems` once: the running one first, if it is among them, the others sorted.
+
+    Raises:
+        LockError: There is none.
+    """
+    if not systems:
+        raise LockError("a lock needs at least one system")
+    try:
+        here = current_system()
+    except LockError:
+        here = ""
+    return sorted(set(systems), key=lambda system: (system != here, system))
+
+
 def host_glibc() -> tuple[int, int] | None:
     """The version of the C library that this process runs on; None where it is not glibc."""
     try:
@@ -90,9 +111,19 @@ def host_glibc() -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
+def is_nixos(root: Path = Path("/")) -> bool:
+    """Whether this machine is NixOS, whose loader finds no library for a Python from elsewhere."""
+    return (root / "etc" / "NIXOS").exists()
+
+
 def standalone_triple(system: str) -> str:
     """The triple in the file names of python-build-standalone, `x86_64-unknown-linux-gnu`."""
     return _platform(system).triple
+
+
+def conda_subdir(system: str) -> str:
+    """What conda calls `system`: the folder of a channel that has its packages, `linux-64`."""
+    return _platform(system).subdir
 
 
 def python_version_key(version: str) -> tuple[int, int, int, str, int]:

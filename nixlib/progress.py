@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-PhaseName = Literal["resolve", "plan", "substitute", "download", "import", "compose", "ready"]
+PhaseName = Literal[
+    "resolve", "plan", "substitute", "download", "import", "build", "compose", "ready"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nixlib import gcroots, nar
-from nixlib.daemon import diagnosis
+from nixlib.daemon import building, diagnosis
 from nixlib.daemon.channel import connect_socket, start_process
 from nixlib.daemon.client import Connection
 from nixlib.daemon.firstopening import first_opening
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from nixlib.cancel import Cancel
     from nixlib.daemon.channel import Channel
+    from nixlib.derivation import Derivation
     from nixlib.storepath import StorePath
     from nixlib.tree import Node
 
@@ -50,6 +52,10 @@ _PROFILES = (
     "~/.nix-profile/bin",
     "/run/current-system/sw/bin",
 )
+
+
+def _nothing(line: str) -> None:
+    del line
 
 
 class Store(Protocol):
@@ -93,6 +99,30 @@ class Store(Protocol):
     def substitute(self, paths: Collection[StorePath]) -> frozenset[StorePath]:
         """Ask the daemon's own substituters for `paths`; those that became valid."""
 
+    def build(
+        self,
+        derivation: Derivation,
+        *,
+        on_log: Callable[[str], None] = _nothing,
+        cancel: Cancel | None = None,
+        silence: float = building.SILENCE,
+        limit: float = building.LIMIT,
+    ) -> StorePath:
+        """The output of `derivation`, valid and with a temporary root; at once where it is valid.
+
+        Args:
+            derivation: What to build; its sources must be valid.
+            on_log: Called with each line that the builder prints, on this thread.
+            cancel: Stops the builder with everything that it started.
+            silence: Seconds without a line after which it is killed.
+            limit: Seconds after which it is killed in any case.
+
+        Raises:
+            BuildError: The builder failed; fields `reason`, `status`, `drv_path`, `log_tail`.
+            StoreError: A source is not valid, Nix cannot build.
+            RealisationCancelledError: Somebody stopped it.
+        """
+
     def close(self) -> None:
         """Let go of everything, temporary roots too. Twice does nothing more."""
 
@@ -115,7 +145,8 @@ class DaemonStore:
 
     Args:
         location: Which store, and where it lies.
-        connect: Opens a line to it.
+        connect: Opens a line to it; takes the seconds of silence after which it counts as dead, or
+            None for the usual ones.
         connections: How many lines at most.
         outages: What is known of substituters that do not answer.
         on_log: Called with each line that Nix wants shown; any thread.
@@ -124,7 +155,7 @@ class DaemonStore:
     def __init__(
         self,
         location: Location,
-        connect: Callable[[], Channel],
+        connect: Callable[[float | None], Channel],
         *,
         connections: int = CONNECTIONS,
         outages: Outages | None = None,
@@ -133,9 +164,9 @@ class DaemonStore:
         self._location = location
 
         # Not a method: a pool that refers to its store would keep a dropped one alive.
-        def connection() -> Connection:
+        def connection(timeout: float | None = None) -> Connection:
             with first_opening(location.state_dir):
-                return Connection(connect(), location.store_dir, on_log)
+                return Connection(connect(timeout), location.store_dir, on_log)
 
         self._open = connection
         self._outages = outages or default_outages(os.environ)
@@ -227,6 +258,35 @@ class DaemonStore:
             connection.close()
         return found
 
+    def build(
+        self,
+        derivation: Derivation,
+        *,
+        on_log: Callable[[str], None] = _nothing,
+        cancel: Cancel | None = None,
+        silence: float = building.SILENCE,
+        limit: float = building.LIMIT,
+    ) -> StorePath:
+        """Build over a connection of its own, so that closing that one ends the builder."""
+        output = derivation.output(self.store_dir)
+        self.add_temp_root((output, *derivation.sources))
+        if self.query_valid_paths([output]):
+            return output
+        connection = self._open(building.line_patience(limit))
+        try:
+            building.build(
+                connection,
+                derivation,
+                self.store_dir,
+                on_log=on_log,
+                cancel=cancel,
+                silence=silence,
+                limit=limit,
+            )
+        finally:
+            connection.close()
+        return output
+
     def close(self) -> None:
         """Hang up; daemon processes of our own are waited for."""
         self._pool.close()
@@ -269,7 +329,7 @@ def open_store(
     location = choose_location(uri, variables)
     return DaemonStore(
         location,
-        lambda: _connect(location, variables, timeout),
+        lambda patience: _connect(location, variables, patience or timeout),
         connections=connections,
         outages=default_outages(variables),
         on_log=on_log,
@@ -316,14 +376,19 @@ def _may_write(directory: Path) -> bool:
 
 
 def _start(location: Location, env: Mapping[str, str], timeout: float) -> Channel:
-    program = _find_program(env)
+    program = find_program(env)
     return start_process([program, "--stdio"], {**env, "NIX_REMOTE": location.uri}, timeout)
 
 
-def _find_program(env: Mapping[str, str]) -> str:
+def find_program(env: Mapping[str, str], name: str = _PROGRAM) -> str:
+    """Where one of Nix's programs is.
+
+    Raises:
+        DaemonUnavailableError: It is nowhere; field `tried`.
+    """
     # A server started from a desktop often lacks what a login shell puts on PATH.
     places = [env.get("PATH", os.defpath), *(os.path.expanduser(place) for place in _PROFILES)]  # noqa: PTH111
-    program = shutil.which(_PROGRAM, path=os.pathsep.join(places))
+    program = shutil.which(name, path=os.pathsep.join(places))
     if program is None:
-        raise diagnosis.nix_missing(_PROGRAM, places)
+        raise diagnosis.nix_missing(name, places)
     return program

@@ -1,4 +1,4 @@
-"""Store paths: their syntax, and where a tree will lie in the store before any store is asked.
+"""Store paths: their syntax, and where a tree will lie in the store before any store is asked (pure).
 
 Nix manual, "Store Path" and "Store Path Specification". A content-addressed object's path is a pure
 function of its NAR hash, its name and its references, so everything here is arithmetic on bytes.
@@ -136,9 +136,39 @@ def fixed_output_path(
     Raises:
         InvalidStorePathError: The name is not legal.
     """
-    check_name(name)
     kind = ":".join(["source", *(path.in_dir(store_dir) for path in sorted(set(references)))])
-    fingerprint = f"{kind}:sha256:{nar_sha256.hex()}:{store_dir}:{name}"
+    return _store_path(kind, nar_sha256, name, store_dir)
+
+
+def text_path(
+    name: str, text_sha256: bytes, references: Iterable[StorePath] = (), store_dir: str = STORE_DIR
+) -> StorePath:
+    """Where a text of this SHA-256 lies, added as Nix adds derivations: `text:sha256`.
+
+    Raises:
+        InvalidStorePathError: The name is not legal.
+    """
+    kind = ":".join(["text", *(path.in_dir(store_dir) for path in sorted(set(references)))])
+    return _store_path(kind, text_sha256, name, store_dir)
+
+
+def output_path(name: str, masked_sha256: bytes, store_dir: str = STORE_DIR) -> StorePath:
+    """Where the output `out` of a derivation lies that is known by what it is built from.
+
+    Args:
+        name: The derivation's own.
+        masked_sha256: SHA-256 of its text with the output's own path left out.
+        store_dir: Logical store directory.
+
+    Raises:
+        InvalidStorePathError: The name is not legal.
+    """
+    return _store_path("output:out", masked_sha256, name, store_dir)
+
+
+def _store_path(kind: str, sha256: bytes, name: str, store_dir: str) -> StorePath:
+    check_name(name)
+    fingerprint = f"{kind}:sha256:{sha256.hex()}:{store_dir}:{name}"
     return StorePath(_compress(hashlib.sha256(fingerprint.encode()).digest()), name)
 
 

@@ -1,4 +1,4 @@
-"""A file tree as a value: what NARs, wheels, interpreters and environments are made of.
+"""A file tree as a value: what NARs, wheels, interpreters and environments are made of (pure).
 
 Only what Nix keeps of a file exists here: its bytes, whether it is executable, a link's target.
 """

@@ -3,14 +3,20 @@
 import bz2
 import gzip
 import lzma
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 from nixlib import nar
-from nixlib.caches.narinfo import sri
+from nixlib.sri import sri
 from nixlib.storepath import StorePath, fixed_output_path, nix32_encode
 from nixlib.tree import Node
 
@@ -19,8 +25,9 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,
     "bzip2": bz2.compress,
     "gzip": gzip.compress,
+    "zstd": zstd.compress,
 }
-SUFFIX = {"none": "", "xz": ".xz", "bzip2": ".bz2", "gzip": ".gz"}
+SUFFIX = {"none": "", "xz": ".xz", "bzip2": ".bz2", "gzip": ".gz", "zstd": ".zst"}
 
 
 def make_cache(directory: Path) -> None:

@@ -31,6 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Path(scratch).chmod(0o755)  # some tests are another user's
     config.stash[SCRATCH] = scratch, _lock(scratch)
     os.environ["TMPDIR"] = os.environ["PYTEST_DEBUG_TEMPROOT"] = scratch
+    # Root's stores share their build users, and Nix kills all processes of one when a build ends.
+    os.environ.setdefault("NIX_CONFIG", "build-users-group =")
     tempfile.tempdir = None
 
 

@@ -101,7 +101,8 @@ def find_launch(arguments: Arguments, environ: Mapping[str, str]) -> Launch | No
     if opened is None:
         return None
     launch = real_kernel(opened, wish.target, arguments.connection_file, arguments.extra, environ)
-    if str(wish.document.path) == named_notebook(environ):
+    # What a machine lacks may be there the next time, and has to be looked for.
+    if str(wish.document.path) == named_notebook(environ) and not opened.remarks:
         _remember(wish, opened, environ)
     return launch
 
@@ -137,7 +138,7 @@ def real_kernel(
     place = opened.hit.environment
     return Launch(
         kernel_argv(place, connection_file, pycache=opened.pycache, extra=extra),
-        kernel_process_env(_own(environ), place, target),
+        kernel_process_env(_own(environ), place, target, opened.remarks),
         opened.hit.descriptors,
     )
 

@@ -81,15 +81,20 @@ def build_lock(carried: Carried, spec: Spec, lock: Lock, context: Context) -> Bu
             cancel=context.cancel,
         )
     if not is_there:
-        _compile(built.environment.path, context.settings)
+        own_python = lock.interpreter.source in _KNOWN_PYTHONS
+        _compile(built.environment.path, context.settings, own_python=own_python)
     return built
 
 
-def _compile(environment: Path, settings: Settings) -> None:
+_KNOWN_PYTHONS = ("host", "standalone")
+"""Sources whose Pythons may run before a notebook is started; those of channels are anybody's."""
+
+
+def _compile(environment: Path, settings: Settings, *, own_python: bool) -> None:
     from nixlib.composition.bytecode import compile_in_background  # noqa: PLC0415 - a cache hit compiles nothing
 
     if bytecode_prefix(environment, settings) is None:
         return
     # Bytecode saves time and nothing else: a disk that is full has been complained about before.
     with suppress(OSError):
-        compile_in_background(environment, settings.cache_dir)
+        compile_in_background(environment, settings.cache_dir, own_python=own_python)

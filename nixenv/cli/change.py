@@ -6,7 +6,7 @@ leaves it as it was, and all that a cancelled build leaves are whole store objec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from nixenv.cli.building import build_lock
@@ -20,6 +20,9 @@ from nixlib.engine import Upgrade, lock_spec
 from nixlib.environment import Environment, find_environment
 from nixlib.lock import Lock
 from nixlib.spec import Spec
+
+Substitutions = Mapping[str, "str | None"]
+"""Variants in place of the spec's, by name; None for none of it."""
 
 KERNELSPEC = {"display_name": "Nixenv", "language": "python", "name": "nixenv"}
 
@@ -42,7 +45,8 @@ def change(
         lock = resolve(carried, spec, context, upgrade=upgrade, as_of=as_of)
     built = build_lock(carried, spec, lock, context)
     save(carried.document, spec, built.lock)
-    return _outcome(carried, spec, built.lock, built.environment, clock() - started)
+    known = carried.lock.notes if carried.lock else ()
+    return _outcome(carried, spec, built.lock, built.environment, clock() - started, known)
 
 
 def relock(
@@ -52,6 +56,7 @@ def relock(
     *,
     upgrade: Upgrade = frozenset(),
     as_of: str | None = None,
+    substitutions: Substitutions | None = None,
 ) -> Outcome:
     """Lock `spec` and write both into the document; nothing is built.
 
@@ -60,7 +65,9 @@ def relock(
     """
     started, spec = clock(), without_secrets(spec)
     with naming(carried.document):
-        lock = resolve(carried, spec, context, upgrade=upgrade, as_of=as_of)
+        lock = resolve(
+            carried, spec, context, upgrade=upgrade, as_of=as_of, substitutions=substitutions
+        )
     save(carried.document, spec, lock)
     found = find_environment(lock, context.settings)
     return _outcome(carried, spec, lock, found, clock() - started)
@@ -73,6 +80,7 @@ def resolve(
     *,
     upgrade: Upgrade = frozenset(),
     as_of: str | None = None,
+    substitutions: Substitutions | None = None,
 ) -> Lock:
     """A lock for `spec` in which only what was asked for moves.
 
@@ -84,8 +92,10 @@ def resolve(
         carried.lock,
         settings=context.settings,
         notebook=carried.document.name,
+        folder=carried.path.parent,
         upgrade=upgrade,
         as_of=as_of,
+        substitutions=substitutions,
         on_event=context.on_event,
         cancel=context.cancel,
     )
@@ -107,8 +117,15 @@ def save(document: Document, spec: Spec, lock: Lock) -> None:
 
 
 def _outcome(
-    carried: Carried, spec: Spec, lock: Lock, environment: Environment | None, seconds: float
+    carried: Carried,
+    spec: Spec,
+    lock: Lock,
+    environment: Environment | None,
+    seconds: float,
+    known: Collection[str] = (),
 ) -> Outcome:
+    """The outcome, whose warnings leave out the notes that are `known` already."""
+    notes = (note for note in lock.notes if note not in known)
     return Outcome(
         notebook=carried.path,
         spec=spec,
@@ -116,7 +133,7 @@ def _outcome(
         environment=environment,
         seconds=seconds,
         changes=changes_between(carried.lock, lock),
-        warnings=(*lock.notes, *(environment.warnings if environment else ())),
+        warnings=(*notes, *(environment.warnings if environment else ())),
     )
 
 

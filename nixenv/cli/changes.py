@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from nixlib.lock import Lock, LockedPackage
+from nixlib.lock import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,13 @@ NO_CHANGES = Changes()
 
 def changes_between(before: Lock | None, after: Lock | None) -> Changes:
     """What has to happen to get from one lock to the other; no lock has no packages."""
-    old, new = _versions(before), _versions(after)
+    if before == after:
+        return NO_CHANGES
+    found = _versions(before), _versions(after)
+    both = found[0].keys() | found[1].keys()
+    for name in _other_sources(before, after):
+        found[1][name] += " (another source)"
+    old, new = ({_shown(key, both): text for key, text in one.items()} for one in found)
     return Changes(
         added=tuple((name, new[name]) for name in sorted(new.keys() - old.keys())),
         removed=tuple((name, old[name]) for name in sorted(old.keys() - new.keys())),
@@ -63,18 +69,31 @@ def changes_between(before: Lock | None, after: Lock | None) -> Changes:
 
 
 def _versions(lock: Lock | None) -> dict[str, str]:
+    from nixenv.cli.members import members  # noqa: PLC0415 - a cache hit must not load it
+
     found: dict[str, list[str]] = {}
-    for package in lock.packages if lock else ():
-        found.setdefault(package.name, []).append(package.version)
-    return {name: ", ".join(sorted(set(versions))) for name, versions in found.items()}
+    for member in members(lock) if lock else ():
+        found.setdefault(member.key, []).append(member.full_version)
+    return {key: ", ".join(sorted(set(versions))) for key, versions in found.items()}
 
 
-def packages_here(lock: Lock, system: str) -> tuple[LockedPackage, ...]:
-    """The packages that `system` gets, by name."""
-    here = (
-        package for package in lock.packages if not package.systems or system in package.systems
+def _other_sources(before: Lock | None, after: Lock | None) -> tuple[str, ...]:
+    """Packages whose folder or commit is another one, though their version may be the same."""
+    old, new = (
+        {
+            package.name: package.source.commit or package.source.tree
+            for package in (lock.packages if lock else ())
+            if package.source
+        }
+        for lock in (before, after)
     )
-    return tuple(sorted(here))
+    return tuple(name for name in new if old.get(name, new[name]) != new[name])
+
+
+def _shown(key: str, every: Collection[str]) -> str:
+    """The name; where a package of conda is called as one of PyPI, with what tells them apart."""
+    name = key.removeprefix("conda:")
+    return f"{name} (conda)" if name != key and name in every else name
 
 
 def held_lines(lock: Lock, names: Collection[str] | None = None) -> tuple[str, ...]:

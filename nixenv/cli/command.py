@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import keyword
 import os
 import signal
 import sys
@@ -74,9 +75,14 @@ def _write_anything() -> None:
 
 def _run_verb(arguments: argparse.Namespace, cancel: Cancel) -> Report:
     settings = load_settings({"store": arguments.store} if arguments.store else None)
-    verb = cast("Verb", importlib.import_module(f"nixenv.cli.{arguments.verb}"))
+    verb = cast("Verb", importlib.import_module(module_of(arguments.verb)))
     with events_to(sys.stderr, is_json=arguments.events, is_quiet=arguments.quiet) as on_event:
         return verb.run(arguments, Context(settings, on_event, cancel))
+
+
+def module_of(verb: str) -> str:
+    """The module that does it; `import` is a word of Python, so that one has a `_` behind it."""
+    return f"nixenv.cli.{verb}_" if keyword.iskeyword(verb) else f"nixenv.cli.{verb}"
 
 
 @contextmanager

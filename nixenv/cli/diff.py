@@ -55,7 +55,16 @@ def spec_differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str,
 
 
 def _spec_line(key: str, change: dict[str, Any]) -> str:
-    return f"~ {key}: {change['from']} → {change['to']}"
+    return f"~ {key}: {_said(change['from'])} → {_said(change['to'])}"
+
+
+def _said(value: object) -> str:
+    """A value of a spec as one would say it."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_said(one)}" for key, one in value.items()) or "nothing"
+    return "nothing" if value is None else str(value)
 
 
 def _python(carried: Carried) -> str | None:

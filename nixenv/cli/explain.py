@@ -68,4 +68,6 @@ def _shown(read: AnyRequirement) -> str:
     said["extras"] = ", ".join(read.extras)
     del said["line"], said["kind"]
     rows = [(key, value) for key, value in said.items() if value]
-    return f"{read}: {_SYNTAXES[read.kind]}\n{format_table(rows, indent='  ')}"
+    # A folder has no name before its project is opened.
+    syntax = _SYNTAXES[read.kind] if read.name else "a folder with a project"
+    return f"{read}: {syntax}\n{format_table(rows, indent='  ')}"

@@ -20,6 +20,7 @@ _EXIT_CODES: tuple[tuple[type[engine.NixError], int], ...] = (
     (engine.WheelError, 3),
     (engine.HashMismatchError, 5),
     (engine.NetworkError, 5),
+    (engine.SourceBuildError, 3),
     (engine.StoreError, 4),
     (jupyter.EngineError, 4),
 )

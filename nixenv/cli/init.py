@@ -9,6 +9,7 @@ from pathlib import Path
 from nixenv.cli.carried import Carried
 from nixenv.cli.change import relock
 from nixenv.cli.command import Context
+from nixenv.cli.members import members
 from nixenv.cli.report import Report
 from nixenv.cli.requirements import with_added
 from nixenv.errors import MetadataError
@@ -20,9 +21,18 @@ from nixlib.spec import Spec, parse_spec
 def run(arguments: argparse.Namespace, context: Context) -> Report:
     """Make or take `arguments.notebook`, and give it the spec that the arguments say."""
     path = Path(arguments.notebook)
-    spec = _spec(arguments)
+    return make(path, _spec(arguments), context, is_forced=arguments.force)
+
+
+def make(path: Path, spec: Spec, context: Context, *, is_forced: bool) -> Report:
+    """Make or take the document at `path`, and give it `spec` and its lock.
+
+    Raises:
+        MetadataError: It carries an environment already, and that is not forced.
+        NixError: The spec cannot be locked; a document that was made for it is gone again.
+    """
     is_new = not path.exists()
-    document = create_document(path) if is_new else _replaceable(path, is_forced=arguments.force)
+    document = create_document(path) if is_new else _replaceable(path, is_forced=is_forced)
     try:
         outcome = relock(Carried(document, spec, None), spec, context)
     except BaseException as error:
@@ -32,7 +42,7 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
         if isinstance(error, NixError):
             error.hint = _for_init(error.hint)
         raise
-    count = len(outcome.lock.packages)
+    count = len(members(outcome.lock))
     headline = (
         f"{'made' if is_new else 'prepared'} `{document.name}`: Python"
         f" {outcome.lock.interpreter.version}, {count} packages ({outcome.seconds:.1f} s)"
@@ -58,6 +68,7 @@ def _spec(arguments: argparse.Namespace) -> Spec:
         {
             "version": 1,
             "requirements": list(requirements),
+            "channels": arguments.channel,
             **{key: value for key, value in said.items() if value is not None},
         }
     )

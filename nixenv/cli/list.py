@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from nixenv.cli.carried import read_carried
-from nixenv.cli.changes import packages_here
 from nixenv.cli.command import Context
+from nixenv.cli.members import asked_for, members
 from nixenv.cli.report import Report
 from nixenv.notebook.formatting import format_table
 from nixlib.platforms import current_system
-from nixlib.resolvers.requirements import parse_requirements
+from nixlib.requirements.refusal import public_line
 
 
 def run(arguments: argparse.Namespace, context: Context) -> Report:
@@ -18,18 +19,31 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     del context
     carried = read_carried(arguments.notebook)
     lock = carried.fresh_lock()
-    asked = {line.name: line.text for line in parse_requirements(carried.spec.requirements)}
+    present = members(lock, current_system())
+    asked = asked_for(carried.spec.requirements, present)
     packages = [
         {
-            "name": package.name,
-            "version": package.version,
-            "requirement": asked.get(package.name, ""),
+            "name": member.name,
+            "version": member.version,
+            "requirement": public_line(asked.get(member.key, "")),
             # The lock's sentence begins with the package, which has a column of its own here.
-            "held": package.held.removeprefix(f"{package.name} {package.version}, "),
+            "held": member.held.removeprefix(f"{member.name} {member.version}, "),
+            **member.to_json(),
         }
-        for package in packages_here(lock, current_system())
+        for member in present
     ]
-    rows = [(one["name"], one["version"], one["requirement"] or one["held"]) for one in packages]
-    rows.insert(0, ("python", lock.interpreter.version, lock.interpreter.source))
+    rows = [
+        (member.name, member.full_version, member.origin, one["requirement"] or one["held"])
+        for member, one in zip(present, packages, strict=True)
+    ]
+    if "conda:python" not in {member.key for member in present}:
+        rows.insert(0, ("python", lock.interpreter.version, "", lock.interpreter.source))
     result = {"python": lock.interpreter.version, "packages": packages}
-    return Report(result, format_table(rows), is_answer=True)
+    return Report(result, format_table(_columns(rows)), is_answer=True)
+
+
+def _columns(rows: Sequence[tuple[str, str, str, str]]) -> list[tuple[str, ...]]:
+    """The rows, without the column of origins where nothing is in it."""
+    if any(origin for _, _, origin, _ in rows):
+        return list(rows)
+    return [(name, version, said) for name, version, _, said in rows]

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from nixenv.cli.carried import naming, read_carried
 from nixenv.cli.change import relock
 from nixenv.cli.command import Context
+from nixenv.cli.members import answering, members
 from nixenv.cli.report import Report
 from nixenv.errors import UsageError
 from nixlib.engine import Upgrade
 from nixlib.lock import Lock
-from nixlib.spec import parse_spec
+from nixlib.spec import Spec, parse_spec
+from nixlib.variants import NONE
 
 
 def run(arguments: argparse.Namespace, context: Context) -> Report:
@@ -28,12 +30,51 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
         with naming(carried.document):
             spec = parse_spec({**spec.to_json(), "python": arguments.python})
     upgrade = _upgrade(arguments.upgrade, carried.lock)
-    outcome = relock(carried, spec, context, upgrade=upgrade, as_of=arguments.as_of)
-    count = len(outcome.lock.packages)
+    outcome = relock(
+        carried,
+        spec,
+        context,
+        upgrade=upgrade,
+        as_of=arguments.as_of,
+        substitutions=_substitutions(arguments.variant, spec, carried.lock),
+    )
+    count = len(members(outcome.lock))
     headline = f"locked `{carried.document.name}`: {count} packages ({outcome.seconds:.1f} s)"
     if not outcome.changes.lines():
         headline += ", nothing has moved"
     return outcome.report(context.settings, headline)
+
+
+def _substitutions(
+    said: Sequence[str], spec: Spec, lock: Lock | None
+) -> dict[str, str | None] | None:
+    """What the options put in place of the spec's variants, beside what the lock has there already.
+
+    A choice that is the spec's own ends its substitution. None without the option: nothing changes.
+
+    Raises:
+        UsageError: An option is not `NAME=CHOICE`.
+        SpecError: One of the two is no word.
+    """
+    if not said:
+        return None
+    pairs = [option.partition("=") for option in said]
+    for name, _, choice in pairs:
+        if not (name and choice):
+            raise UsageError(
+                f"`--variant {name}` does not say which choice",
+                hint="`--variant NAME=CHOICE`, such as `--variant cuda=none`",
+                key="--variant",
+            )
+    chosen = {name: None if choice == NONE else choice for name, _, choice in pairs}
+    parse_spec({"version": 1, "variants": chosen})
+    earlier = lock.substitutions if lock else {}
+    before = {name: None if choice == NONE else choice for name, choice in earlier.items()}
+    return {
+        name: choice
+        for name, choice in {**before, **chosen}.items()
+        if name not in spec.variants or spec.variants[name] != choice
+    }
 
 
 def _upgrade(names: Sequence[str] | None, lock: Lock | None) -> Upgrade:
@@ -46,15 +87,17 @@ def _upgrade(names: Sequence[str] | None, lock: Lock | None) -> Upgrade:
         return frozenset()
     if not names:
         return "all"
-    from packaging.utils import canonicalize_name  # noqa: PLC0415
-
-    wanted = {name: str(canonicalize_name(name)) for name in names}
-    known = {package.name for package in lock.packages} if lock else set()
-    for name, normalised in wanted.items():
-        if lock and normalised not in known:
+    if lock is None:
+        return frozenset(names)
+    present = members(lock)
+    wanted: set[str] = set()
+    for name in names:
+        meant = answering(name, present)
+        if not meant:
             raise UsageError(
                 f"`{name}` is not in the lock, so it cannot be upgraded",
                 hint="`nixenv list` shows every package",
                 key="--upgrade",
             )
-    return frozenset(wanted.values())
+        wanted |= {text for one in meant for text in (one.name, one.name.rpartition("#")[2])}
+    return frozenset(wanted)

@@ -43,6 +43,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _with_editables(argv: Sequence[str]) -> list[str]:
+    """`-e FOLDER` as one word, which argparse takes for an operand: it is a requirement of pip's form."""
+    words = list(argv)
+    if not words or words[0] not in ("init", "add", "remove"):
+        return words
+    for place in range(len(words) - 2, 0, -1):
+        if words[place] in ("-e", "--editable"):
+            words[place : place + 2] = [f"-e {words[place + 1]}"]
+    return words
+
+
 def parse_command_line(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of a command line, with operands before, between or after the options.
 
@@ -53,12 +64,16 @@ def parse_command_line(argv: Sequence[str]) -> argparse.Namespace:
         SystemExit: The line is not a command; argparse has said why.
     """
     parser = build_parser()
-    arguments, rest = parser.parse_known_args(argv)
+    arguments, rest = parser.parse_known_args(_with_editables(argv))
     if arguments.verb == "lock" and arguments.notebook is None:
         arguments.notebook = _document_among(arguments.upgrade or [])
         if arguments.notebook is None:
             parser.error("the following arguments are required: NB")
         arguments.upgrade.remove(arguments.notebook)
+    if arguments.verb == "tree" and arguments.notebook is None:
+        if not arguments.why:
+            parser.error("the following arguments are required: NB")
+        arguments.notebook, arguments.why = arguments.why, ""
     if not rest:
         return arguments
     name = next((name for name in _REPEATED if hasattr(arguments, name)), None)
@@ -80,16 +95,50 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
         verbs, "init", "make a notebook carry an environment", 'init a.ipynb "pandas==1.5"'
     )
     _notebook(verb)
-    verb.add_argument("requirements", nargs="*", metavar="REQ", help="a PEP 508 requirement")
+    verb.add_argument(
+        "requirements",
+        nargs="*",
+        metavar="REQ",
+        help="a requirement: PEP 508, a conda match spec, or nixpkgs#ATTRIBUTE",
+    )
     verb.add_argument("--python", metavar="X.Y", help="Python version, such as 3.11")
     verb.add_argument(
-        "--interpreter", choices=("standalone", "host"), help="where the Python comes from"
+        "--interpreter",
+        choices=("standalone", "host", "conda", "nixpkgs"),
+        help="where the Python comes from",
+    )
+    verb.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a conda channel: a name, a URL or a folder; may be given several times",
+    )
+    verb.add_argument("--force", action="store_true", help="replace the environment that it has")
+
+    verb = _verb(
+        verbs,
+        "import",
+        "make a notebook of an environment.yml",
+        "import environment.yml analysis.ipynb",
+    )
+    verb.add_argument("file", metavar="FILE", help="an environment.yml, hand-written or exported")
+    verb.add_argument(
+        "notebook",
+        nargs="?",
+        metavar="NB",
+        help=f"{NOTEBOOK_HELP}; without it, one beside FILE that is called as the environment is",
     )
     verb.add_argument("--force", action="store_true", help="replace the environment that it has")
 
     verb = _verb(verbs, "add", "add requirements, lock and build", "add a.ipynb seaborn")
     _notebook(verb)
-    verb.add_argument("requirements", nargs="+", metavar="REQ", help="a PEP 508 requirement")
+    verb.add_argument(
+        "requirements",
+        nargs="+",
+        metavar="REQ",
+        help="a requirement: PEP 508, a conda match spec, or nixpkgs#ATTRIBUTE",
+    )
 
     verb = _verb(verbs, "remove", "remove requirements, lock and build", "remove a.ipynb seaborn")
     _notebook(verb)
@@ -108,6 +157,13 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
         "--as-of", metavar="DATE", help="nothing uploaded after this date (YYYY-MM-DD)"
     )
     verb.add_argument("--python", metavar="X.Y", help="ask for another Python from now on")
+    verb.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME=CHOICE",
+        help="for a machine that cannot have what the notebook asks for: `cuda=none`; the lock says so",
+    )
 
 
 def _add_environment_verbs(verbs: _Verbs) -> None:
@@ -170,8 +226,15 @@ def _add_question_verbs(verbs: _Verbs) -> None:
     _notebook(verb)
 
     verb = _verb(verbs, "tree", "which package needs which", "tree a.ipynb --why numpy")
-    _notebook(verb)
-    verb.add_argument("--why", metavar="NAME", help="only the ways that lead to this package")
+    # Optional for argparse only, as with `lock --upgrade`.
+    verb.add_argument("notebook", nargs="?", metavar="NB", help=NOTEBOOK_HELP)
+    verb.add_argument(
+        "--why",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="why each is from where it is; with a name, only the ways that lead to it",
+    )
 
     verb = _verb(verbs, "diff", "what differs between two notebooks", "diff a.ipynb b.ipynb")
     verb.add_argument("before", metavar="A", help=NOTEBOOK_HELP)

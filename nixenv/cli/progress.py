@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -46,8 +45,3 @@ def _warnings_only(stream: TextIO) -> Iterator[EventSink]:
 @contextmanager
 def _plain_lines(stream: TextIO, clock: Callable[[], float]) -> Iterator[EventSink]:
     yield PlainLines(stream, clock)
-
-
-def write_warning(text: str) -> None:
-    """One warning line on standard error, for verbs that have a sentence but no event."""
-    print(f"warning: {text}", file=sys.stderr)

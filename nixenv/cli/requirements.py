@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nixlib.errors import RequirementError
-from nixlib.resolvers.requirements import (
-    Wanted,
-    parse_requirement,
-    parse_requirements,
-    public_line,
-    public_url,
-)
+from nixlib.requirements import AnyRequirement, PypiRequirement, parse_line
+from nixlib.requirements.refusal import public_line, public_url
 from nixlib.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A requirement line and what it is about."""
+
+    text: str
+    read: AnyRequirement
+
+    @property
+    def name(self) -> str:
+        """What two lines about the same thing share; a folder has only its path."""
+        read = self.read
+        if isinstance(read, PypiRequirement):
+            return read.canonical_name or str(read.direct)
+        return read.name
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The name among those of its own syntax: conda's `graphviz` is another thing than PyPI's."""
+        return self.read.kind, self.name
 
 
 def with_added(existing: Sequence[str], typed: Sequence[str]) -> tuple[str, ...]:
@@ -26,19 +42,19 @@ def with_added(existing: Sequence[str], typed: Sequence[str]) -> tuple[str, ...]
     Raises:
         RequirementError: A line of either cannot be read.
     """
-    lines = list(parse_requirements(existing))
-    new: dict[str, dict[str, Wanted]] = {}
-    for number, text in enumerate(typed, start=1):
-        wanted = _parse_typed(text, number)
-        new.setdefault(wanted.name, {})[wanted.text] = wanted
-    kept: list[Wanted] = []
+    lines = _read(existing)
+    new: dict[tuple[str, str], dict[str, _Line]] = {}
+    for text in typed:
+        line = _read_typed(text)
+        new.setdefault(line.subject, {})[line.text] = line
+    kept: list[_Line] = []
     replaced = set(new)
     for line in lines:
         # Several lines of one name differ by their markers; what is typed now takes their place.
-        kept += new.pop(line.name, {}).values()
-        if line.name not in replaced:
+        kept += new.pop(line.subject, {}).values()
+        if line.subject not in replaced:
             kept.append(line)
-    kept += (wanted for group in new.values() for wanted in group.values())
+    kept += (line for group in new.values() for line in group.values())
     return tuple(line.text for line in kept)
 
 
@@ -56,24 +72,32 @@ def without_secrets(spec: Spec) -> Spec:
 
 
 def with_removed(existing: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
-    """`existing` without the requirements of these names.
+    """`existing` without the requirements of these names, whatever syntax they are in.
+
+    A name that is written as an attribute or a match spec removes only lines of that syntax.
 
     Raises:
         RequirementError: A name is not required; the nearest one is named.
     """
-    lines = parse_requirements(existing)
-    known = [line.name for line in lines]
-    gone = {_known_name(text, known) for text in names}
-    return tuple(line.text for line in lines if line.name not in gone)
+    lines = _read(existing)
+    gone = {line for text in names for line in _meant(text, lines)}
+    return tuple(line.text for line in lines if line not in gone)
 
 
-def _parse_typed(text: str, number: int) -> Wanted:
+def _read(lines: Sequence[str]) -> list[_Line]:
+    return [
+        _Line(public_line(text.strip()), parse_line(text, number))
+        for number, text in enumerate(lines, start=1)
+    ]
+
+
+def _read_typed(text: str) -> _Line:
     """A requirement of the command line, which is not at a place in the notebook yet."""
     try:
-        return parse_requirement(text, number)
+        return _Line(public_line(text.strip()), parse_line(text))
     except RequirementError as error:
         raise RequirementError(
-            error.summary.replace(f"requirement {number} ", "the requirement ", 1),
+            error.summary,
             details=error.details,
             hint=error.hint,
             requirement=text,
@@ -81,11 +105,19 @@ def _parse_typed(text: str, number: int) -> Wanted:
         ) from error
 
 
-def _known_name(text: str, known: list[str]) -> str:
-    name = _parse_typed(text, 1).name
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, n=1)
+def _meant(text: str, lines: Sequence[_Line]) -> list[_Line]:
+    same = [line for line in lines if line.text == text.strip()]
+    if same:
+        return same
+    typed = _read_typed(text)
+    found = [line for line in lines if line.subject == typed.subject]
+    if typed.read.kind == "pypi":
+        name = typed.read.name.lower()
+        found += [line for line in lines if line.name == name and line not in found]
+    if found:
+        return found
+    known = list(dict.fromkeys(line.name for line in lines))
+    near = difflib.get_close_matches(typed.name, known, n=1)
     listed = ", ".join(f"`{one}`" for one in known)
     raise RequirementError(
         f"`{text}` is not among the requirements",

@@ -7,8 +7,9 @@ from typing import Any
 
 from nixenv.cli.carried import Carried, read_carried
 from nixenv.cli.change import KERNELSPEC
-from nixenv.cli.changes import held_lines, packages_here
+from nixenv.cli.changes import held_lines
 from nixenv.cli.command import Context
+from nixenv.cli.members import members
 from nixenv.cli.report import Report
 from nixenv.environments import is_running
 from nixenv.notebook.formatting import format_table
@@ -44,6 +45,9 @@ def _asked(carried: Carried) -> dict[str, Any]:
         "notebook": str(carried.path),
         "python": carried.spec.python,
         "requirements": list(carried.spec.requirements),
+        "channels": list(carried.spec.channels),
+        "variants": [f"{name}={one or 'none'}" for name, one in carried.spec.variants.items()],
+        "build_inputs": list(carried.spec.build_inputs),
         "kernelspec": f"{name} (not nixenv: this environment is not used)" if is_other else name,
     }
 
@@ -57,7 +61,10 @@ def _answered(carried: Carried, settings: Settings) -> dict[str, Any]:
     return {
         "state": ("ready" if environment else "not built") if is_fresh else "stale lock",
         "interpreter": f"Python {lock.interpreter.version} ({lock.interpreter.source})",
-        "packages": len(packages_here(lock, current_system())),
+        "packages": len(members(lock, current_system())),
+        "substitutions": [
+            f"{name}={choice}" for name, choice in sorted(lock.substitutions.items())
+        ],
         "held": list(held_lines(lock)),
         "notes": list(lock.notes),
         "environment": str(environment.path) if environment else None,
@@ -72,6 +79,7 @@ def _rows(key: str, value: Any) -> list[tuple[str, str]]:
     """One line for a fact; sentences have a line each."""
     if value in (None, [], ""):
         return []
+    key = key.replace("_", " ")
     if isinstance(value, bool):
         return [(key, "yes" if value else "no")]
     if key in ("held", "notes"):

@@ -8,8 +8,13 @@ from pathlib import Path
 
 from nixenv.doctor.finding import Finding, Surroundings
 
-# CLONE_NEWUSER is 0x10000000 (linux/sched.h). In a child, because nobody comes back from it.
-_UNSHARE = "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000) != 0)"
+# CLONE_NEWUSER and CLONE_NEWNS (linux/sched.h), MS_REC and MS_PRIVATE (linux/mount.h): Ubuntu's AppArmor
+# allows the first and then takes from it what it is good for. In a child: nobody comes back from it.
+_UNSHARE = """
+import ctypes, sys
+libc = ctypes.CDLL(None)
+sys.exit(libc.unshare(0x10020000) or libc.mount(b"none", b"/", None, 0x44000, None))
+"""
 
 _SWITCHES = (
     # (file, value that forbids, command that allows)
@@ -32,10 +37,7 @@ def check_namespaces(around: Surroundings) -> tuple[Finding, ...]:
     del around
     if not sys.platform.startswith("linux"):
         return ()
-    answer = subprocess.run(  # noqa: PLW1510
-        [sys.executable, "-I", "-S", "-c", _UNSHARE], capture_output=True, timeout=20
-    )
-    if answer.returncode == 0:
+    if has_namespaces():
         return (Finding("namespaces", "ok", "user namespaces can be made"),)
     command = next((fix for file, bad, fix in _SWITCHES if _content(file) == bad), "")
     return (
@@ -43,11 +45,19 @@ def check_namespaces(around: Surroundings) -> tuple[Finding, ...]:
             "namespaces",
             "warning",
             "unprivileged user namespaces are off",
-            "kernels do not need them; Nix does, to build in a sandbox without being root"
+            "kernels do not need them; whatever is built from source does, unless Nix's own sandbox is on"
             " (containers often forbid them: that is set where the container is started)",
             command,
         ),
     )
+
+
+def has_namespaces() -> bool:
+    """Whether this user's processes may make user namespaces and mount something in them."""
+    answer = subprocess.run(  # noqa: PLW1510
+        [sys.executable, "-I", "-S", "-c", _UNSHARE], capture_output=True, timeout=20
+    )
+    return answer.returncode == 0
 
 
 def _content(file: str) -> str:

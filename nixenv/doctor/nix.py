@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from nixenv.doctor.finding import Finding, Surroundings
+from nixenv.doctor.machine import has_namespaces
 from nixlib.errors import NixError
 from nixlib.storepath import StorePath
 
@@ -140,7 +141,10 @@ def check_store(around: Surroundings) -> tuple[Finding, ...]:
 
 
 def check_sandbox(around: Surroundings) -> tuple[Finding, ...]:
-    """Whether Nix builds in isolation; wheels need no build, so this can only warn."""
+    """Whether builds from source are isolated; wheels need no build, so this can only warn.
+
+    What is decisive is the probe that runs before the first of them; this only foretells it.
+    """
     value = _setting("sandbox", around)
     if value is None:
         return (
@@ -150,12 +154,16 @@ def check_sandbox(around: Surroundings) -> tuple[Finding, ...]:
         )
     if value in ("true", "relaxed"):
         return (Finding("sandbox", "ok", f"Nix builds in a sandbox (`sandbox = {value}`)"),)
+    if has_namespaces():
+        what = f"builds from source make a sandbox of their own (Nix's is off: `sandbox = {value}`)"
+        return (Finding("sandbox", "ok", what),)
     return (
         Finding(
             "sandbox",
             "warning",
             f"`sandbox = {value}` in Nix's settings",
-            "nothing is built for wheels; whatever must be built from source would see this machine",
+            "and no user namespaces: whatever must be built from source would see this machine, and is"
+            " not built; nothing is built for wheels",
             "echo 'sandbox = true' | sudo tee -a /etc/nix/nix.conf",
         ),
     )

@@ -24,9 +24,14 @@ def start_session(variables: Mapping[str, str]) -> None:
 
 def load_ipython_extension(shell: Any) -> None:
     """Make `%nixenv` known to `shell`; a second time changes nothing."""
-    from . import magics  # noqa: PLC0415
+    from . import launched, magics  # noqa: PLC0415
 
     magics.register(shell)
+    remarks = (launched.variables() or {}).get("NIXENV_REMARKS")
+    if remarks:
+        from . import remarks as room  # noqa: PLC0415 - few starts have anything to say
+
+        room.announce(shell, remarks.splitlines())
 
 
 def unload_ipython_extension(shell: Any) -> None:

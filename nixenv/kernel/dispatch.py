@@ -128,7 +128,7 @@ def _take_effect(session: Session, answer: Answer) -> str:
     if extend.is_current(target):
         return "this kernel is in that environment already"
     if not extend.has_same_interpreter(target):
-        return f"the new environment has another Python: {RESTART}"
+        return f"the new environment has another {_foundation(target.python, sys.executable)}: {RESTART}"
     before = extend.current_site_packages()
     differences = loaded.differences(
         loaded.distributions(before), loaded.distributions(target.site_packages)
@@ -138,6 +138,12 @@ def _take_effect(session: Session, answer: Answer) -> str:
         return _refusal(stand)
     extend.move_into(target)
     return "ready: no restart is needed"
+
+
+def _foundation(python: str, own: str) -> str:
+    """What another interpreter means: a change of conda's packages makes their whole prefix anew."""
+    is_conda = all("-conda-prefix/" in os.path.realpath(one) for one in (python, own))
+    return "conda prefix" if is_conda else "Python"
 
 
 def _refusal(stand: list[loaded.Obstacle]) -> str:

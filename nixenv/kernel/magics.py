@@ -20,7 +20,7 @@ Usage: %nixenv VERB [ARGUMENTS]
   %nixenv list                                 every package of the environment
   %nixenv tree [--why NAME]                    which package needs which
   %nixenv status                               what the notebook asks for, what this kernel runs in
-  %nixenv lock [--upgrade [NAME ...]] [--as-of DATE] [--python X.Y]
+  %nixenv lock [--upgrade [NAME ...]] [--as-of DATE] [--python X.Y] [--variant NAME=CHOICE]
                                                resolve the requirements again
   %nixenv sync                                 bring this kernel to what the notebook says
 

@@ -89,16 +89,21 @@ def _counts(answer: Answer) -> str:
 
 def list_page(answer: Answer) -> Page:
     """Every package, and beside it the notebook's own requirement or why it was held."""
+    packages = _objects(answer, "packages")
+    is_mixed = any(package.get("origin") for package in packages)
     rows = [
         (
             str(package.get("name", "")),
-            str(package.get("version", "")),
+            " ".join(str(package[key]) for key in ("version", "build") if package.get(key)),
+            *([str(package.get("origin") or "")] if is_mixed else []),
             str(package.get("requirement") or ""),
             str(package.get("held") or ""),
         )
-        for package in _objects(answer, "packages")
+        for package in packages
     ]
-    python = [("python", str(answer["python"]))] if answer.get("python") else []
+    has_own = any(package.get("name") == "python" for package in packages)
+    is_told = answer.get("python") and not has_own  # conda's Python is one of the packages
+    python = [("python", str(answer["python"]))] if is_told else []
     return Page(title=f"{len(rows)} packages", rows=(*python, *rows))
 
 
@@ -110,11 +115,18 @@ def status_page(answer: Answer, kernel: Mapping[str, str]) -> Page:
         kernel: Facts about this process; `notebook` becomes the title.
     """
     facts = {**answer, **kernel, "notebook": None}
-    rows = [(key.replace("_", " "), _plain(value)) for key, value in facts.items()]
+    rows = [row for key, value in facts.items() for row in _fact(key.replace("_", " "), value)]
     return Page(
         title="`{}`".format(kernel["notebook"]),
         rows=tuple((key, text) for key, text in rows if text),
     )
+
+
+def _fact(key: str, value: object) -> list[tuple[str, str]]:
+    """A row; for sentences one each, since they have commas of their own."""
+    if key not in ("held", "notes") or not isinstance(value, list):
+        return [(key, _plain(value))]
+    return [("" if number else key, str(line)) for number, line in enumerate(value)]
 
 
 def tree_page(answer: Answer) -> Page:
@@ -138,8 +150,14 @@ def _branches(package: Answer, indent: str) -> list[str]:
 
 
 def _package(package: Answer) -> str:
-    above = " (above)" if package.get("seen") else ""
-    return "{} {}{}".format(package.get("name", ""), package.get("version", ""), above)
+    """A package with its build, where it is from and why, as `nixenv tree` has it."""
+    words = [str(package.get(key) or "") for key in ("name", "version", "build")]
+    reason, origin = str(package.get("reason") or ""), str(package.get("origin") or "")
+    if origin and not reason.startswith(f"{origin}:"):
+        words.append(f"({origin})")
+    words.append("(above)" if package.get("seen") else "")
+    label = " ".join(filter(None, words))
+    return f"{label}: {reason}" if reason else label
 
 
 def _objects(answer: Answer, key: str) -> list[Answer]:

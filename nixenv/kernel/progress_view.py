@@ -18,6 +18,7 @@ TITLES: Mapping[str, str] = {
     "substitute": "asking caches",
     "download": "downloading",
     "import": "adding to the store",
+    "build": "building",
     "compose": "composing the environment",
     "ready": "ready",
 }

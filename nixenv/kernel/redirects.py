@@ -15,6 +15,7 @@ from .failure import KernelSideError
 
 CHANGES = {"install": "add", "add": "add", "update": "add", "upgrade": "add",
            "uninstall": "remove", "remove": "remove"}  # fmt: skip
+CONDA = ("conda", "mamba", "micromamba")
 # Options of pip, conda and uv whose value is the next word; it is no requirement.
 WITH_VALUE = frozenset(
     [
@@ -55,7 +56,7 @@ def answer(name: str, line: str) -> None:
         raise KernelSideError(
             "ReadOnlyEnvironmentError",
             f"`%{name}` cannot change this environment: the notebook's requirements make it",
-            hint=equivalent(verb, words[1:]),
+            hint=equivalent(verb, words[1:], is_conda=name in CONDA),
         )
     import subprocess  # noqa: PLC0415
 
@@ -75,21 +76,28 @@ def _program(name: str) -> list[str]:
     return [program] if os.path.exists(program) else [sys.executable, "-m", "pip"]
 
 
-def equivalent(verb: str, words: list[str]) -> str:
+def equivalent(verb: str, words: list[str], *, is_conda: bool = False) -> str:
     """The `%nixenv` line for the operands of another installer's line; quoted where needed."""
-    operands, rest = [], iter(words)
+    operands, channel, rest = [], "", iter(words)
     for word in rest:
         if word in WITH_VALUE:
-            next(rest, None)
+            value = next(rest, "")
+            channel = channel or (value if word in ("-c", "--channel") else "")
         elif not word.startswith("-"):
-            operands.append(_in_pep_508(word) if verb == "add" else word)
+            operands.append(_in_conda(word, channel) if is_conda and verb == "add" else word)
     return " ".join(["%nixenv", verb, *map(_quoted, operands)]) if operands else f"%nixenv {verb} …"
 
 
-def _in_pep_508(requirement: str) -> str:
-    """Conda's `name=1.5` is PEP 508's `name==1.5.*`."""
-    return re.sub(r"^([A-Za-z0-9._-]+)=([0-9][A-Za-z0-9.]*)$", r"\1==\2.*", requirement)
+def _in_conda(requirement: str, channel: str) -> str:
+    """The same as a line that is conda's in a notebook, where a bare name is PyPI's."""
+    prefix = f"{channel}::" if channel and "::" not in requirement else ""
+    if re.search(r"^[A-Za-z0-9._-]+$", requirement):
+        return f"{prefix}{requirement} *"
+    found = re.search(r"^([A-Za-z0-9._-]+)\s*((?:[<>!~]=?|==).*)$", requirement)
+    return f'{prefix}{found[1]}[version="{found[2]}"]' if found else f"{prefix}{requirement}"
 
 
 def _quoted(word: str) -> str:
+    if '"' in word:
+        return f"'{word}'"
     return f'"{word}"' if re.search(r"[\s;#$\\]", word) else word

@@ -42,14 +42,19 @@ VERBS: Mapping[str, Verb] = {
         Verb("remove", "NAME …", "remove requirements",
              operands="required", changes_environment=True),
         Verb("list", "", "every package of the environment"),
-        Verb("tree", "[--why NAME]", "which package needs which", {"--why": True}),
+        Verb("tree", "[--why [NAME]]", "which package needs which, and why it is from where it is",
+             {"--why": False}, operands="--why"),
         Verb("status", "", "what the notebook asks for, and what this kernel runs in"),
-        Verb("lock", "[--upgrade [NAME …]] [--as-of DATE] [--python X.Y]",
+        Verb("lock", "[--upgrade [NAME …]] [--as-of DATE] [--python X.Y] [--variant NAME=CHOICE]",
              "resolve the requirements again",
-             {"--upgrade": False, "--as-of": True, "--python": True}, operands="--upgrade"),
+             {"--upgrade": False, "--as-of": True, "--python": True, "--variant": True},
+             operands="--upgrade"),
         Verb("sync", "", "bring the kernel to what the notebook says", changes_environment=True),
     )
 }  # fmt: skip
+
+
+_EDITABLE = ("-e", "--editable")
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,10 @@ def parse_words(words: list[str]) -> Command:
     if words[0] not in VERBS:
         raise _usage_error(f"`{words[0]}` is not a verb of `%nixenv`", words[0], list(VERBS))
     verb, rest = VERBS[words[0]], words[1:]
+    if verb.operands == "required":
+        rest = _with_editables(rest)
     for word in rest:
-        if word.startswith("-") and _option(word) not in verb.options:
+        if _is_option(word) and _option(word) not in verb.options:
             message = f"`%nixenv {verb.name}` has no option `{word}`"
             raise _usage_error(message, word, list(verb.options))
     _check_operands(verb, rest, _operands(verb, rest))
@@ -120,6 +127,23 @@ def _without_comment(text: str) -> str:
     return "" if text.lstrip().startswith("#") else text.split(" #", 1)[0].strip()
 
 
+def _with_editables(words: list[str]) -> list[str]:
+    """`-e FOLDER` as one word: it is a requirement, and nobody quotes it."""
+    joined, each = [], iter(words)
+    for word in each:
+        name, has_value, value = word.partition("=")
+        if name in _EDITABLE and (value or not has_value):
+            folder = value or next(each, "")
+            joined.append(f"-e {folder}" if folder else word)
+        else:
+            joined.append(word)
+    return joined
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and not word.startswith(tuple(f"{name} " for name in _EDITABLE))
+
+
 def _option(word: str) -> str:
     return word.split("=", 1)[0]
 
@@ -132,7 +156,7 @@ def _operands(verb: Verb, rest: list[str]) -> list[str]:
             value = next(words, "-")
             if value.startswith("-"):
                 raise _incomplete(verb, f"`{word}` needs a value")
-        elif not word.startswith("-"):
+        elif not _is_option(word):
             operands.append(word)
     return operands
 

@@ -19,6 +19,7 @@ ENGINE = "NIXENV_ENGINE"
 ENVIRONMENT = "NIXENV_ENVIRONMENT"
 WRITER = "NIXENV_WRITER"
 MAILBOX = "NIXENV_MAILBOX"
+REMARKS = "NIXENV_REMARKS"
 
 LAUNCHER = Path(__file__).parent.with_name("kernel") / "launcher.py"
 
@@ -69,11 +70,15 @@ def kernel_argv(
 
 
 def kernel_process_env(
-    inherited: Mapping[str, str], environment: Path, target: Target
+    inherited: Mapping[str, str], environment: Path, target: Target, remarks: Sequence[str] = ()
 ) -> dict[str, str]:
-    """The kernel's variables: `inherited` without what leaks, `bin` of the environment first on PATH."""
+    """The kernel's variables: `inherited` without what leaks, `bin` of the environment first on PATH.
+
+    `remarks` are lines that the kernel shows before its first cell.
+    """
     kept = scrubbed(inherited, str(environment))
-    return {**kept, **engine_variables(target), ENVIRONMENT: str(environment)}
+    said = {REMARKS: "\n".join(remarks)} if remarks else {}
+    return {**kept, **engine_variables(target), ENVIRONMENT: str(environment), **said}
 
 
 def engine_variables(target: Target) -> dict[str, str]:

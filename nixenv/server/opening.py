@@ -21,6 +21,7 @@ from nixenv.server.launch import engine_command
 from nixlib.environment import environment_key
 from nixlib.progress import EventSink
 from nixlib.settings import Settings
+from nixlib.shortfall import shortfalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,12 @@ class Opened:
     Attributes:
         hit: The environment, held.
         pycache: Its bytecode's folder; None when no cache can be kept, which is only slower.
+        remarks: What to say before the first cell: that this machine lacks what the lock was made for.
     """
 
     hit: Hit
     pycache: Path | None
+    remarks: tuple[str, ...] = ()
 
 
 def engine_process_env(inherited: Mapping[str, str], traits: Mapping[str, Any]) -> dict[str, str]:
@@ -99,8 +102,9 @@ async def open_environment(
 
 
 def _find(wanted: Wanted, settings: Settings, user: Path | None) -> Opened | None:
-    if hit := wanted.lock and find_hit(wanted.lock, settings, user):
-        return Opened(hit, _pycache(hit.environment, settings))
+    if wanted.lock and (hit := find_hit(wanted.lock, settings, user)):
+        remarks = shortfalls(wanted.spec, wanted.lock)
+        return Opened(hit, _pycache(hit.environment, settings), remarks)
     return None
 
 

@@ -129,7 +129,7 @@ class NixProvisioner(LocalProvisioner):
         hit, pycache = opened.hit, opened.pycache
         return {
             "cmd": kernel_argv(hit.environment, connection_file, pycache=pycache, extra=extra),
-            "env": kernel_process_env(env, hit.environment, start.target),
+            "env": kernel_process_env(env, hit.environment, start.target, opened.remarks),
             "pass_fds": (*launch.get("pass_fds", ()), *hit.descriptors),
         }
 

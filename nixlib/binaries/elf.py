@@ -18,7 +18,9 @@ _IDENT = 16  # bytes of e_ident
 # e_ident[EI_CLASS] and e_ident[EI_DATA] of the header.
 _WIDE = {1: False, 2: True}
 _ORDER = {1: "<", 2: ">"}
-_PT_LOAD, _PT_DYNAMIC = 1, 2
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
+_ET_EXEC = 2
+_DT_FLAGS_1, _DF_1_PIE = 0x6FFFFFFB, 0x08000000
 _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = (
     0,
     1,
@@ -28,6 +30,10 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_SONAME, _DT_RPATH, _DT_RUNPATH 
     15,
     29,
 )
+_DT_VERNEED, _DT_VERNEEDNUM = 0x6FFFFFFE, 0x6FFFFFFF
+# Linux Standard Base, "Symbol Versioning": vn_version, vn_cnt, vn_file, vn_aux, vn_next; and vna_hash,
+# vna_flags, vna_other, vna_name, vna_next. The same in 32 and 64 bits.
+_NEED, _VERSION = "HHIII", "IHHII"
 _MAX_ENTRIES = 4096  # of the dynamic section; the largest seen in the wild has some 600
 _MAX_TEXT = 4096  # PATH_MAX, for one name; run-paths may be longer
 _MAX_RUN_PATH = 1 << 16
@@ -42,11 +48,15 @@ class Elf:
         run_path: Directories where it looks first, `$ORIGIN` not expanded; DT_RPATH where there
             is no DT_RUNPATH, as `ld.so(8)` says.
         soname: Its own name, or an empty text.
+        versions: Versions of symbols that it needs, such as `GLIBC_2.34`.
+        loader: The program that loads it, where it is one that the kernel starts; else an empty text.
     """
 
     needed: tuple[str, ...] = ()
     run_path: tuple[str, ...] = ()
     soname: str = ""
+    versions: frozenset[str] = frozenset()
+    loader: str = ""
 
 
 def read_elf(data: bytes | mmap | memoryview) -> Elf | None:
@@ -62,13 +72,42 @@ def read_elf(data: bytes | mmap | memoryview) -> Elf | None:
         return None
 
 
+def is_program(data: bytes | mmap | memoryview) -> bool:
+    """Whether the kernel would start it: it names its loader, lies at a fixed address, or is a static PIE.
+
+    What is started finds itself through `/proc/self/exe`, which has no links in it.
+    """
+    try:
+        return _is_program(data)
+    except (struct.error, ValueError, OverflowError):
+        return False
+
+
+def _is_program(data: bytes | mmap | memoryview) -> bool:
+    if not _is_elf(data):
+        return False
+    wide, order = _WIDE[data[4]], _ORDER[data[5]]
+    if struct.unpack_from(order + "H", data, _IDENT)[0] == _ET_EXEC:
+        return True
+    segments = list(_segments(data, order, wide=wide))
+    if any(segment[0] == _PT_INTERP for segment in segments):
+        return True
+    dynamic = [segment for segment in segments if segment[0] == _PT_DYNAMIC][:1]
+    return any(
+        tag == _DT_FLAGS_1 and value & _DF_1_PIE
+        for _, offset, _, size in dynamic
+        for tag, value in _entries(data, order, offset, size, wide=wide)
+    )
+
+
+def _is_elf(data: bytes | mmap | memoryview) -> bool:
+    return (
+        len(data) >= _IDENT and bytes(data[:4]) == MAGIC and data[4] in _WIDE and data[5] in _ORDER
+    )
+
+
 def _read(data: bytes | mmap | memoryview) -> Elf | None:
-    if (
-        len(data) < _IDENT
-        or bytes(data[:4]) != MAGIC
-        or data[4] not in _WIDE
-        or data[5] not in _ORDER
-    ):
+    if not _is_elf(data):
         return None
     wide, order = _WIDE[data[4]], _ORDER[data[5]]
     segments = list(_segments(data, order, wide=wide))
@@ -95,7 +134,41 @@ def _read(data: bytes | mmap | memoryview) -> Elf | None:
         if run_path is None
         else tuple(filter(None, text(run_path, _MAX_RUN_PATH).split(":"))),
         soname=text(values[_DT_SONAME]) if _DT_SONAME in values else "",
+        versions=frozenset(text(at) for at in _version_names(data, order, segments, values)),
+        loader=_loader(data, segments),
     )
+
+
+def _version_names(
+    data: bytes | mmap | memoryview,
+    order: str,
+    segments: list[tuple[int, int, int, int]],
+    values: dict[int, int],
+) -> Iterator[int]:
+    """Where in the string table the names of the versions are that a file needs."""
+    if _DT_VERNEED not in values:
+        return
+    need, version = struct.Struct(order + _NEED), struct.Struct(order + _VERSION)
+    at, left = _file_offset(segments, values[_DT_VERNEED]), _MAX_ENTRIES
+    for _ in range(min(values.get(_DT_VERNEEDNUM, 0), _MAX_ENTRIES)):
+        _, count, _, first, step = need.unpack_from(data, at)
+        left -= count
+        if left < 0:
+            raise ValueError(count)
+        inside = at + first
+        for _ in range(count):
+            *_, name, further = version.unpack_from(data, inside)
+            yield name
+            inside += further
+        at += step
+
+
+def _loader(data: bytes | mmap | memoryview, segments: list[tuple[int, int, int, int]]) -> str:
+    for kind, offset, _, size in segments:
+        if kind == _PT_INTERP:
+            raw = bytes(data[offset : offset + min(size, _MAX_TEXT)])
+            return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return ""
 
 
 def _segments(

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from nixlib.errors import InterpreterError
+
 # ld.so(8): the cache first, then the default folders; Debian's have the architecture in them.
 _CACHE: Final = Path("/etc/ld.so.cache")
 _FOLDERS: Final = (
@@ -40,3 +42,23 @@ def missing_libraries(libraries: Collection[str], *, root: Path = Path("/")) -> 
         return ()
     folders = [folder for pattern in _FOLDERS for folder in root.glob(pattern)]
     return tuple(sorted(n for n in absent if not any((folder / n).exists() for folder in folders)))
+
+
+def check_libraries(version: str, libraries: Collection[str]) -> None:
+    """Nothing, if a Python of this machine would find what it expects of the system.
+
+    Args:
+        version: Of that Python, for the message.
+        libraries: Sonames.
+
+    Raises:
+        InterpreterError: It would not.
+    """
+    missing = missing_libraries(libraries)
+    if missing:
+        raise InterpreterError(
+            f"Python {version} needs libraries that this machine does not have",
+            details=tuple(f"`{name}` is missing" for name in missing),
+            wanted=missing,
+            found=(),
+        )

@@ -143,6 +143,10 @@ class _Image:
         dynamic = next((s for s in segments if s.kind == _PT_DYNAMIC), None)
         if dynamic is None:
             return None
+        if dynamic.offset + dynamic.file_size > len(
+            elf
+        ):  # what is written there is filled up to it
+            raise InterpreterError("an ELF file ends before its dynamic section does")
         table = elf[dynamic.offset : dynamic.offset + dynamic.file_size]
         entries = []
         for tag, value in _DYN.iter_unpack(table):

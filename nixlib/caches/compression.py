@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import bz2
-import importlib
 import lzma
+import sys
 import zlib
 from typing import TYPE_CHECKING, Protocol
 
 from nixlib.errors import SubstituteError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,19 +23,23 @@ _PIECE = 256 * 1024
 _XZ_MEMORY = 512 * 1024 * 1024
 
 
-class _Decompressor(Protocol):
+class Decompressor(Protocol):
     """The shape of `bz2.BZ2Decompressor`, which the standard library's others have too."""
 
     @property
-    def eof(self) -> bool: ...
+    def eof(self) -> bool:
+        """Whether the stream has ended."""
 
     @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+    def unused_data(self) -> bytes:
+        """What came after its end."""
 
     @property
-    def needs_input(self) -> bool: ...
+    def needs_input(self) -> bool:
+        """Whether it has nothing more to give without further input."""
+
+    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes:
+        """The next piece of what is packed, of at most `max_length` bytes."""
 
 
 class _Gzip:
@@ -55,9 +64,25 @@ class _Gzip:
         return self._inner.decompress(self._inner.unconsumed_tail + data, max(max_length, 0))
 
 
-def can_decompress(compression: str) -> bool:
-    """Whether this Python can; Zstandard came with 3.14."""
-    return compression == "none" or _factory(compression) is not None
+# Damaged data is `OSError` to bz2, and to each of the others an error of its own.
+DAMAGED = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, zstd.ZstdError)
+"""What a decompressor raises for data that is none of its own."""
+
+_DECOMPRESSORS: dict[str, Callable[[], Decompressor]] = {
+    "xz": lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY),
+    "bzip2": bz2.BZ2Decompressor,
+    "gzip": _Gzip,
+    "zstd": zstd.ZstdDecompressor,
+}
+
+
+def decompressor(compression: str) -> Decompressor:
+    """A decompressor of one stream.
+
+    Raises:
+        KeyError: The compression is unknown.
+    """
+    return _DECOMPRESSORS[compression]()
 
 
 def decompress(chunks: Iterable[bytes], compression: str, limit: int) -> Iterator[bytes]:
@@ -69,8 +94,8 @@ def decompress(chunks: Iterable[bytes], compression: str, limit: int) -> Iterato
         limit: Bytes after which the stream counts as an attack.
 
     Raises:
-        SubstituteError: Damaged, truncated, bytes after its end, longer than `limit`, or a
-            compression that `can_decompress` denies.
+        SubstituteError: Damaged, truncated, bytes after its end, longer than `limit`, or an
+            unknown compression.
     """
     total = 0
     for piece in _pieces(chunks, compression):
@@ -84,20 +109,19 @@ def _pieces(chunks: Iterable[bytes], compression: str) -> Iterator[bytes]:
     if compression == "none":
         yield from chunks
         return
-    factory = _factory(compression)
-    if factory is None:
-        raise SubstituteError(f"this Python cannot unpack `{compression}`")
-    stream = factory()
+    if compression not in _DECOMPRESSORS:
+        raise SubstituteError(f"`{compression}` is no compression that can be unpacked")
+    stream = decompressor(compression)
     try:
         for chunk in chunks:
             yield from _feed(stream, chunk)
-    except (OSError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise SubstituteError(f"the archive is damaged: {error}") from error
     if not stream.eof:
         raise SubstituteError("the archive is truncated")
 
 
-def _feed(stream: _Decompressor, chunk: bytes) -> Iterator[bytes]:
+def _feed(stream: Decompressor, chunk: bytes) -> Iterator[bytes]:
     data = chunk
     while data or not (stream.eof or stream.needs_input):
         if stream.eof:
@@ -110,18 +134,3 @@ def _feed(stream: _Decompressor, chunk: bytes) -> Iterator[bytes]:
             break
     if stream.eof and stream.unused_data:
         raise SubstituteError("the archive goes on after its end")
-
-
-def _factory(compression: str) -> Callable[[], _Decompressor] | None:
-    if compression == "xz":
-        return lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-    if compression == "bzip2":
-        return bz2.BZ2Decompressor
-    if compression == "gzip":
-        return _Gzip
-    try:
-        module = importlib.import_module("compression.zstd")
-    except ImportError:
-        return None
-    factory: Callable[[], _Decompressor] = module.ZstdDecompressor
-    return factory

@@ -96,11 +96,6 @@ def _digest(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def sri(digest: bytes) -> str:
-    """A SHA-256 digest as Subresource Integrity writes it."""
-    return "sha256-" + base64.b64encode(digest).decode()
-
-
 def _whole(text: str, store_dir: str) -> str:
     if not text.startswith(f"{store_dir}/"):
         raise ValueError(f"`{text}` is not in `{store_dir}`")

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nixlib import nar, progress
 from nixlib.caches.binarycache import open_cache, read_small
-from nixlib.caches.compression import can_decompress, decompress
-from nixlib.caches.narinfo import MAX_BYTES, NarInfo, parse_narinfo, parse_sha256, sri
+from nixlib.caches.compression import decompress
+from nixlib.caches.narinfo import MAX_BYTES, NarInfo, parse_narinfo, parse_sha256
 from nixlib.errors import NarError, NetworkError, SubstituteError
+from nixlib.sri import sri
 from nixlib.storepath import fixed_output_path
 
 if TYPE_CHECKING:
@@ -239,8 +240,6 @@ def check_narinfo(
         raise SubstituteError(f"`{path}` is not what its hash and references make", path=path)
     if info.nar_size > MAX_NAR_BYTES:
         raise SubstituteError(f"`{path}` is announced with {info.nar_size} bytes", path=path)
-    if not can_decompress(info.compression):
-        raise SubstituteError(f"this Python cannot unpack `{info.compression}`", path=path)
     return info
 
 

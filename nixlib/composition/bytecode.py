@@ -21,72 +21,25 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from nixlib.composition.mirror import Mirror, read_mirror
 
 __all__ = [
     "COMPLETE",
-    "Link",
-    "Mirror",
     "compile_in_background",
     "prepare_pycache",
-    "read_mirror",
     "sweep",
 ]
 
 COMPLETE = ".complete"
 """In each finished mirror: what it links to, as JSON; its time is that of the last use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A place of an environment where the modules of one package are.
-
-    Attributes:
-        path: Relative to the environment: a folder, or a module (`….py`) in a folder that packages share.
-        package: The name of the store object that provides it.
-        inside: Where in that object it is.
-    """
-
-    path: str
-    package: str
-    inside: str
-
-    @property
-    def is_module(self) -> bool:
-        """Whether it is one file, rather than a folder."""
-        return self.inside.endswith(".py")
-
-
-@dataclass(frozen=True, slots=True)
-class Mirror:
-    """What an environment needs below the prefix.
-
-    Attributes:
-        interpreter: The name of its interpreter's store object.
-        library: The name of its library folder, `python3.11`.
-        links: Where its packages are, sorted.
-        shared: Folders that several packages provide, relative to the environment, parents first.
-    """
-
-    interpreter: str
-    library: str
-    links: tuple[Link, ...]
-    shared: tuple[str, ...]
-
-    @property
-    def suffix(self) -> str:
-        """How bytecode files end, `.cpython-311.pyc` (PEP 3147)."""
-        return f".cpython-{self.library.removeprefix('python').rstrip('t').replace('.', '')}.pyc"
-
-    def to_json(self) -> str:
-        """What is needed to know which packages are in use; see `COMPLETE`."""
-        packages = sorted({self.interpreter, *(link.package for link in self.links)})
-        return json.dumps({"interpreter": self.interpreter, "packages": packages})
 
 
 def prepare_pycache(environment: Path, cache_dir: Path, store_dir: Path | None = None) -> Path:
@@ -108,8 +61,9 @@ def prepare_pycache(environment: Path, cache_dir: Path, store_dir: Path | None =
     if not _touch(place / COMPLETE):
         objects = _own_folders(cache_dir)
         with exclusive(cache_dir):
-            mirror = read_mirror(environment)
-            _link_interpreter(mirror, prefix, objects, store_dir or environment.parent)
+            store_dir = store_dir or environment.parent
+            mirror = read_mirror(environment, store_dir)
+            _link_interpreter(mirror, prefix, objects, store_dir)
             _publish(mirror, objects, place)
     return prefix
 
@@ -145,56 +99,17 @@ def exclusive(cache_dir: Path) -> Iterator[None]:
         yield
 
 
-def read_mirror(environment: Path) -> Mirror:
-    """What an environment's links say: a directory read per real folder, a `readlink` per link.
-
-    Raises:
-        OSError: It is not there, or is not an environment of ours.
-    """
-    program = str((environment / "bin" / "python").readlink())
-    interpreter, _, name = _split(program)
-    library = name.rpartition("/")[2]
-    found = list(_modules(environment, f"lib/{library}/site-packages"))
-    links = sorted((one for one in found if isinstance(one, Link)), key=lambda link: link.path)
-    shared = sorted(one for one in found if isinstance(one, str))
-    return Mirror(interpreter, library, tuple(links), tuple(shared))
-
-
-def _split(target: str) -> tuple[str, str, str]:
-    """A link between store objects: the object's name, `/`, and the path inside."""
-    return target.rpartition("../")[2].partition("/")
-
-
-def _modules(environment: Path, folder: str) -> Iterator[Link | str]:
-    """What is in a real folder: one link in its place where one package provides it all."""
-    links: list[Link] = []
-    below: list[Link | str] = []
-    with os.scandir(environment / folder) as entries:
-        for entry in entries:
-            path = f"{folder}/{entry.name}"
-            if entry.is_symlink():
-                package, _, inside = _split(os.readlink(entry.path))  # noqa: PTH115 - pathlib costs as much again
-                if inside and not entry.name.endswith(".dist-info"):
-                    links.append(Link(path, package, inside))
-            elif entry.is_dir():
-                below += _modules(environment, path)
-    owners = {link.package for link in (*links, *(o for o in below if isinstance(o, Link)))}
-    # `site-packages` itself stays real, or one package could be found through its name alone.
-    if len(owners) == 1 and not folder.endswith("/site-packages"):
-        inside = "site-packages" + folder.partition("/site-packages")[2]
-        yield Link(folder, owners.pop(), inside)
-        return
-    yield folder
-    yield from (link for link in links if link.is_module or (environment / link.path).is_dir())
-    yield from below
-
-
 def _link_interpreter(mirror: Mirror, prefix: Path, objects: Path, store_dir: Path) -> None:
     """The standard library's place: what its store object brings, else a folder to be filled.
 
     A `__pycache__` of an interpreter of ours also has links to those of its subfolders, so that one
-    link serves all of it (`nixlib.interpreters.precompile`).
+    link serves all of it (`nixlib.interpreters.precompile`). A conda prefix has a library that is mostly
+    links into the package of Python: it gets a mirror of its own.
     """
+    if mirror.is_prefix:
+        place = prefix / (store_dir / mirror.home).relative_to("/")
+        _publish(mirror.of_library(store_dir), objects, place)
+        return
     library = store_dir / mirror.interpreter / "lib" / mirror.library
     place = prefix / library.relative_to("/")
     target = library / "__pycache__"
@@ -246,6 +161,7 @@ def _fill(mirror: Mirror, objects: Path, draft: Path, place: Path) -> None:
 
 def _symlink(at: Path, target: Path, final: Path) -> None:
     # Relative, because a home folder may be mounted elsewhere tomorrow.
+    at.parent.mkdir(parents=True, exist_ok=True)
     at.symlink_to(os.path.relpath(target, final.parent))
 
 
@@ -257,7 +173,11 @@ def _discard(folder: Path, beside: Path) -> None:
 
 
 def compile_in_background(
-    environment: Path, cache_dir: Path, *, packages: Collection[str] | None = None
+    environment: Path,
+    cache_dir: Path,
+    *,
+    packages: Collection[str] | None = None,
+    own_python: bool = True,
 ) -> subprocess.Popen[bytes] | None:
     """Start compiling what an environment's packages have not compiled yet; nobody waits for it.
 
@@ -268,22 +188,26 @@ def compile_in_background(
         environment: As for `prepare_pycache`, which must have been called.
         cache_dir: The same.
         packages: Names of store objects; all of the environment's by default.
+        own_python: Whether the environment's Python may be started. One out of a channel or a repository is
+            a stranger's program, which nothing but the notebook's own start may run: then the Python that
+            runs this compiles, if its bytecode is the same.
 
     Returns:
-        The process, or None where nothing is left to do.
+        The process, or None where nothing is left to do, or nobody can.
 
     Raises:
         OSError: The environment is not there, or its Python cannot be started.
     """
     mirror = read_mirror(environment)
     jobs = list(_jobs(mirror, environment, cache_dir, packages))
-    if not jobs:
+    program = str(environment / "bin" / "python") if own_python else sys.executable
+    if not jobs or (not own_python and mirror.suffix != f".{sys.implementation.cache_tag}.pyc"):
         return None
     lock = cache_dir / "bytecode" / "objects" / mirror.interpreter / ".lock"
     orders = {"suffix": mirror.suffix, "lock": str(lock), "jobs": jobs}
     # `-S`: nothing of the environment may run here, `.pth` files least of all.
     process = subprocess.Popen(
-        [environment / "bin" / "python", "-I", "-S", "-B", "-W", "ignore", _COMPILER],
+        [program, "-I", "-S", "-B", "-W", "ignore", _COMPILER],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -302,16 +226,21 @@ def _jobs(
 ) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """For each package that is not finished: a file that will say so, and sources with their targets."""
     objects = cache_dir.absolute() / "bytecode" / "objects" / mirror.interpreter
+    program = environment / "bin" / (environment / "bin" / "python").readlink()
+    home = program.parent.parent
     pairs: dict[str, list[tuple[str, str]]] = {}
-    for link in mirror.links:
-        inside = link.inside.removesuffix(".py") + mirror.suffix if link.is_module else link.inside
-        pair = (str(environment / link.path), str(objects / link.package / inside))
-        pairs.setdefault(link.package, []).append(pair)
     library = objects / mirror.interpreter / "lib" / mirror.library
-    if library.is_dir():  # the interpreter brings no bytecode of its own
-        source = environment / "bin" / (environment / "bin" / "python").readlink()
-        folder = source.parent.parent / "lib" / mirror.library
-        pairs = {mirror.interpreter: [(str(folder), str(library))], **pairs}
+    if mirror.is_prefix:
+        store_dir = Path(os.path.normpath(home)).parent
+        places = [(home, link) for link in mirror.of_library(store_dir).links]
+    else:
+        places = []
+        if library.is_dir():  # the interpreter brings no bytecode of its own
+            pairs[mirror.interpreter] = [(str(home / "lib" / mirror.library), str(library))]
+    for root, link in (*places, *((environment, link) for link in mirror.links)):
+        inside = link.inside.removesuffix(".py") + mirror.suffix if link.is_module else link.inside
+        pair = (str(root / link.path), str(objects / link.package / inside))
+        pairs.setdefault(link.package, []).append(pair)
     for package, found in pairs.items():
         done = objects / package / ".compiled"
         if (packages is None or package in packages) and not done.exists():
@@ -354,20 +283,31 @@ def sweep(
 def _unused(top: Path, kept: Collection[str], limit: float) -> Iterator[Path]:
     """What may go: mirrors, packages that no other mirror links to, modules of the user, leftovers."""
     used: set[tuple[str, str]] = set()
+    complete: list[Path] = []
     for folder, folders, files in os.walk(top / "prefix"):
         place = Path(folder)
         if COMPLETE in files:
             folders.clear()
-            environment = f"/{place.relative_to(top / 'prefix')}"
-            if environment in kept or (place / COMPLETE).stat().st_mtime > limit:
-                used |= _packages_of(place / COMPLETE)
-            else:
-                yield place
+            complete.append(place)
             continue
         for path in map(place.joinpath, files):
             is_old = path.suffix == ".pyc" and path.lstat().st_mtime <= limit
             if is_old or (path.is_symlink() and not path.exists()):
                 yield path
+    standing = [
+        place
+        for place in complete
+        if f"/{place.relative_to(top / 'prefix')}" in kept
+        or (place / COMPLETE).stat().st_mtime > limit
+    ]
+    # The library of a conda prefix is in use as long as an environment of that prefix is.
+    named = ((place, _facts_of(place / COMPLETE).get("home")) for place in standing)
+    homes = {place.parent / home for place, home in named if home}
+    for place in complete:
+        if place in standing or place in homes:
+            used |= _packages_of(place / COMPLETE)
+        else:
+            yield place
     for package in (top / "objects").glob("*/*"):
         if package.is_dir() and (package.parent.name, package.name) not in used:
             yield package
@@ -377,11 +317,22 @@ def _unused(top: Path, kept: Collection[str], limit: float) -> Iterator[Path]:
 
 
 def _packages_of(complete: Path) -> set[tuple[str, str]]:
+    facts = _facts_of(complete)
+    return {(facts["interpreter"], package) for package in facts["packages"]} if facts else set()
+
+
+def _facts_of(complete: Path) -> dict[str, Any]:
+    """What a mirror links to; nothing where that was half-written on a full disk: it works all the same."""
     try:
         facts = json.loads(complete.read_text())
-        return {(facts["interpreter"], package) for package in facts["packages"]}
+        return {
+            "home": "",
+            **facts,
+            "packages": list(facts["packages"]),
+            "interpreter": str(facts["interpreter"]),
+        }
     except (OSError, ValueError, KeyError, TypeError):
-        return set()  # half-written on a full disk: the mirror works, its packages may go
+        return {}
 
 
 def _size(path: Path) -> int:

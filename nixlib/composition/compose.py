@@ -18,8 +18,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nixlib.composition.builtin import builtin_source
+from nixlib.composition.libraries import FOLDER, Library, library_links, library_loader
 from nixlib.composition.merge import Clash, Merger, Mount, Offer
-from nixlib.composition.package import Listing, Package
+from nixlib.composition.package import Listing, Package, Place
 from nixlib.composition.scripts import command_fault, console_script, relocate_python_script
 from nixlib.errors import CollisionError
 from nixlib.storepath import StorePath
@@ -71,6 +72,7 @@ def compose(
     interpreter: InterpreterPackage,
     *,
     collisions: Mapping[str, str] | None = None,
+    libraries: Sequence[Library] = (),
 ) -> Composition:
     """The environment of some packages; reads a directory or two per package, files only on a clash.
 
@@ -79,6 +81,7 @@ def compose(
         interpreter: The Python that runs them.
         collisions: Top-level name, or a path below it, to the name of the package that wins
             wherever two provide different files there; scripts are keyed as `bin/<name>`.
+        libraries: Native libraries that its Python loads by their paths, in order.
 
     Raises:
         CollisionError: Two packages provide the same path with different bytes.
@@ -87,12 +90,14 @@ def compose(
     settled = {path: normalised(name) for path, name in (collisions or {}).items()}
     merger = Merger(settled)
     commands, unusable = _commands(ordered)
-    absent = set(settled.values()) - {package.name for package in ordered}
+    present = {name for package in ordered for name in (package.name, *package.members)}
+    absent = set(settled.values()) - present
     unknown = [f"`collisions` names `{name}`, which is not in this environment" for name in absent]
-    tree = merger.directory(_layout(ordered, interpreter, commands), ())
+    tree = merger.directory(_layout(ordered, interpreter, commands, libraries), ())
     if merger.clashes:
         raise _collision_error(merger.clashes)
-    everything = (interpreter.path, *(package.path for package in ordered))
+    of_packages = (package.path for package in ordered)
+    everything = (interpreter.path, *of_packages, *(library.path for library in libraries))
     paths = {str(path): path for path in everything}
     return Composition(
         name=f"python-{interpreter.version}-environment",
@@ -106,18 +111,22 @@ def _layout(
     packages: Sequence[Package],
     interpreter: InterpreterPackage,
     commands: Mapping[str, Sequence[Offer]],
+    libraries: Sequence[Library],
 ) -> Mount:
     """Where in the environment each part of a package goes, and what the environment adds itself."""
     folder = interpreter.folder
-    has_pip = any(package.name == "pip" for package in packages)
+    has_pip = any("pip" in (package.name, *package.members) for package in packages)
     programs = {**_stand_ins(packages, commands), **_interpreter_links(interpreter)}
-    site = Mount(_parts(packages, "site-packages"), _site_files(has_pip=has_pip))
-    headers = {folder: Mount(_parts(packages, "include"))}
+    loader = library_loader() if libraries else {}
+    own = {**_site_files(has_pip=has_pip), **loader}
+    site = Mount(_parts(packages, "site-packages"), own)
+    folder_of_libraries = {FOLDER: Mount((), library_links(libraries))} if libraries else {}
+    headers = {folder: Mount(_parts(packages, "headers"))}
     return Mount(
-        _parts(packages, "data"),
+        _parts(packages, "top"),
         {
             "bin": Mount(_parts(packages, "bin"), programs, commands),
-            "lib": Mount((), _library(interpreter, site)),
+            "lib": Mount((), {**_library(interpreter, site), **folder_of_libraries}),
             "include": Mount((), {**_headers(interpreter), "site": Mount((), headers)}),
             "pyvenv.cfg": _pyvenv_cfg(interpreter.version),
             **({"pip.conf": _PIP_CONF} if has_pip else {}),
@@ -125,8 +134,10 @@ def _layout(
     )
 
 
-def _parts(packages: Sequence[Package], part: str) -> tuple[Offer, ...]:
-    return tuple(Offer(package, part, "dir") for package in packages)
+def _parts(packages: Sequence[Package], place: Place) -> tuple[Offer, ...]:
+    return tuple(
+        Offer(package, folder, "dir") for package in packages for folder in package.folders(place)
+    )
 
 
 def _pyvenv_cfg(version: str) -> Regular:
@@ -194,15 +205,16 @@ def _commands(packages: Sequence[Package]) -> tuple[dict[str, list[Offer]], tupl
     made: dict[str, list[Offer]] = {}
     unusable = []
     for package in packages:
-        for name, data, fault in _package_commands(package):
+        folder = next(iter(package.folders("bin")), "bin")
+        for name, data, fault in _package_commands(package, folder):
             if data is None:
                 unusable.append(f"{package.name}: command {name!r} is left out: {fault}")
             else:
-                made.setdefault(name, []).append(Offer(package, f"bin/{name}", "file", data))
+                made.setdefault(name, []).append(Offer(package, f"{folder}/{name}", "file", data))
     return made, tuple(unusable)
 
 
-def _package_commands(package: Package) -> Iterator[tuple[str, bytes | None, str]]:
+def _package_commands(package: Package, folder: str) -> Iterator[tuple[str, bytes | None, str]]:
     """Name, file, and why there is none, of each command that a package declares."""
     facts = package.facts
     entry_points = {**facts.gui_scripts, **facts.console_scripts}
@@ -213,12 +225,13 @@ def _package_commands(package: Package) -> Iterator[tuple[str, bytes | None, str
     for name in set(facts.python_scripts) - set(entry_points):
         fault = command_fault(name)
         read = package.listing.read
-        yield name, None if fault else relocate_python_script(read(f"bin/{name}")), fault
+        yield name, None if fault else relocate_python_script(read(f"{folder}/{name}")), fault
 
 
 def _stand_ins(packages: Sequence[Package], made: Collection[str]) -> dict[str, Node]:
     """Commands that answer for tools which the environment does not contain."""
-    linked = (package.listing.children("bin") for package in packages)
+    folders = ((package, folder) for package in packages for folder in package.folders("bin"))
+    linked = (package.listing.children(folder) for package, folder in folders)
     taken = {*made, *(name for names in linked for name in names)}
     return {
         name: Regular.of(console_script(f"_nixenv_commands:{function}") or b"", executable=True)

@@ -20,7 +20,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 
-from nixlib.composition.package import Listing
+from nixlib.composition.package import Package
 
 __all__ = ["is_live", "is_namespace_declaration", "settling_key", "settling_keys"]
 
@@ -46,12 +46,12 @@ def _in_site(where: Where) -> Where:
     return where[_SITE_DEPTH:] if inside else ()
 
 
-def is_live(where: Where, listings: Iterable[Listing]) -> bool:
+def is_live(where: Where, packages: Iterable[Package]) -> bool:
     """Whether a file at `where` can be imported, loaded or run.
 
     Args:
         where: The path in the environment, in parts.
-        listings: The packages that have it; asked for `__init__.py` files above it.
+        packages: Those that have it; asked for `__init__.py` files above it.
     """
     site = _in_site(where)
     name = where[-1]
@@ -65,12 +65,17 @@ def is_live(where: Where, listings: Iterable[Listing]) -> bool:
         return True
     if _MODULE.fullmatch(name) and all(part.isidentifier() for part in site[:-1]):
         return True
-    return _in_regular_package(site, listings)
+    return _in_regular_package(site, packages)
 
 
-def _in_regular_package(site: Where, listings: Iterable[Listing]) -> bool:
-    folders = ["/".join(("site-packages", *site[:depth])) for depth in range(1, len(site))]
-    return any(listing.kind(f"{folder}/__init__.py") for listing in listings for folder in folders)
+def _in_regular_package(site: Where, packages: Iterable[Package]) -> bool:
+    above = ["/".join(site[:depth]) for depth in range(1, len(site))]
+    return any(
+        package.listing.kind(f"{top}/{folder}/__init__.py")
+        for package in packages
+        for top in package.folders("site-packages")
+        for folder in above
+    )
 
 
 def settling_key(where: Where) -> str:

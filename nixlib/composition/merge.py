@@ -1,4 +1,4 @@
-"""Directories of several packages become one: links where one package is alone, else one level deeper.
+"""Directories of several packages become one: links where one package is alone, else one level deeper (pure).
 
 A path that two packages offer is a *clash* unless the bytes are the same. It is an error where the file
 can be imported or run, because then one package would silently run another's code; elsewhere the
@@ -49,10 +49,28 @@ class Offer:
             return hashlib.sha256(self.made).hexdigest()
         return self.package.listing.digest(self.path)
 
+    @property
+    def name(self) -> str:
+        """Whose it is, as a user knows it."""
+        return self.package.called(self.path)
+
+    def below(self, name: str, kind: Kind) -> Offer | None:
+        """What this folder has as `name`; None if that does not join here."""
+        path = f"{self.path}/{name}" if self.path else name
+        package = self.package
+        if path in package.apart or path in package.parts:
+            return None
+        return Offer(package, path, kind)
+
     def must_be_real(self) -> bool:
-        """Whether `$ORIGIN` in a library below asks for a real directory here."""
-        origin = self.package.facts.origin
-        return self.path in origin or any(path.startswith(f"{self.path}/") for path in origin)
+        """Whether a link would do too much: `$ORIGIN` in a library below, or a part that stays out."""
+        package = self.package
+        below = f"{self.path}/"
+        return self.path in package.facts.origin or any(
+            path.startswith(below)
+            for paths in (package.facts.origin, package.apart, package.parts)
+            for path in paths
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +94,8 @@ class Mount:
             package = offer.package
             for name, kind in package.listing.children(offer.path).items():
                 made = any(other.package is package for other in self.made.get(name, ()))
-                if name != "__pycache__" and not made:
-                    below = Offer(package, f"{offer.path}/{name}", kind)
+                below = None if made or name == "__pycache__" else offer.below(name, kind)
+                if below:
                     found.setdefault(name, []).append(below)
         return found
 
@@ -138,7 +156,7 @@ class Merger:
         for offer in offers:
             path = "/".join(where)
             self.warnings.append(
-                f"{offer.package.name}: `{path}` is left out: the environment needs that name itself"
+                f"{offer.name}: `{path}` is left out: the environment needs that name itself"
             )
 
     def _offered(self, offers: Sequence[Offer], where: Where) -> Node:
@@ -165,13 +183,13 @@ class Merger:
 
     def _winner(self, offers: Sequence[Offer], where: Where) -> Offer:
         """As the spec says, else the first; nobody minds if it can neither be imported nor run."""
-        by_name = {offer.package.name: offer for offer in reversed(offers)}
+        by_name = {offer.name: offer for offer in reversed(offers)}
         for key in settling_keys(where):
             if self.collisions.get(key) in by_name:
                 return by_name[self.collisions[key]]
         path = "/".join(where)
-        names = tuple(offer.package.name for offer in offers)
-        if is_live(where, [offer.package.listing for offer in offers]):
+        names = tuple(offer.name for offer in offers)
+        if is_live(where, [offer.package for offer in offers]):
             self.clashes.append(Clash(path, settling_key(where), names))
         else:
             others = ", ".join(names[1:])

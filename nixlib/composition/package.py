@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -23,12 +23,15 @@ from nixlib.tree import Directory, Node, Regular, Symlink
 __all__ = [
     "FACTS_NAME",
     "LAYOUT",
+    "WHEEL_PARTS",
     "Facts",
     "Kind",
     "Listing",
     "MemoryListing",
     "Package",
+    "Place",
     "StoreListing",
+    "no_facts",
     "parse_facts",
 ]
 
@@ -39,6 +42,18 @@ FACTS_NAME = "nixenv.json"
 """Where a package's store object keeps its facts."""
 
 Kind = Literal["dir", "file", "link"]
+
+Place = Literal["bin", "headers", "site-packages", "top"]
+"""Where in an environment a folder of a package joins: with its commands, with the headers of Python
+packages, with what can be imported, or, `top`, beside all of these: `share`, `etc`, `lib`, `include`."""
+
+WHEEL_PARTS: Mapping[str, Place] = {
+    "bin": "bin",
+    "data": "top",
+    "include": "headers",
+    "site-packages": "site-packages",
+}
+"""The parts of an unpacked wheel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +121,11 @@ def parse_facts(data: bytes) -> Facts:
             f"package `{facts.name}` has layout {facts.layout}, this nixenv knows layout {LAYOUT}"
         )
     return facts
+
+
+def no_facts(name: str, version: str, *, python_scripts: tuple[str, ...] = ()) -> Facts:
+    """The facts of a store object that has none of its own, because something else made it."""
+    return Facts(LAYOUT, name, version, {}, {}, python_scripts, ())
 
 
 class Listing(Protocol):
@@ -232,6 +252,11 @@ class Package:
         path: Its store object.
         listing: The object's files.
         facts: What the object's `nixenv.json` says.
+        parts: Which of the object's folders (`""` is all of it) join the environment, and where. One
+            that lies in another joins where it says itself, and not there as well.
+        apart: Paths in the object that do not join, though the folder they are in does.
+        members: Names of what it was made of, where one object holds many packages.
+        owner: The name of the member that a path in the object is of.
     """
 
     name: str
@@ -239,3 +264,15 @@ class Package:
     path: StorePath
     listing: Listing
     facts: Facts
+    parts: Mapping[str, Place] = field(default_factory=lambda: WHEEL_PARTS)
+    apart: frozenset[str] = frozenset()
+    members: frozenset[str] = frozenset()
+    owner: Callable[[str], str] | None = None
+
+    def folders(self, place: Place) -> list[str]:
+        """Those of its folders that join at `place`."""
+        return [folder for folder, joins in self.parts.items() if joins == place]
+
+    def called(self, path: str) -> str:
+        """The name to give to whoever has to do with `path`."""
+        return self.owner(path) if self.owner else self.name

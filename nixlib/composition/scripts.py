@@ -14,6 +14,7 @@ __all__ = [
     "RESERVED_COMMANDS",
     "command_fault",
     "console_script",
+    "is_python_script",
     "relocate_python_script",
 ]
 
@@ -81,9 +82,35 @@ def console_script(entry_point: str) -> bytes | None:
 
 
 def relocate_python_script(data: bytes) -> bytes:
-    """A wheel's `#!python` or `#!pythonw` script with a first line that finds the environment's Python.
+    """A `#!python` script with a first line that finds the environment's Python.
 
-    Every other byte stays, and so do line numbers, the coding line and the docstring.
+    Every other byte stays, and so do line numbers, the coding line and the docstring. Of a script that sh
+    hands to Python (an installer's answer to paths that are too long for the kernel) that goes as well.
     """
+    handed_over = _HANDED_OVER.match(data)
+    if handed_over:
+        return _POLYGLOT.encode() + data[handed_over.end() :]
     _, _, rest = data.partition(b"\n")
     return _ONE_LINE.encode() + rest
+
+
+_HANDED_OVER = re.compile(
+    rb"#!/bin/sh\n'''exec' \"?(?P<program>/[^\n\"]*/bin/python[0-9.t]*)\"? [^\n]*(#'''|\n' ''')\n"
+)
+_STARTED = re.compile(rb"#! ?(?P<program>/[^\n ]*/bin/python[0-9.t]*)( [^\n]*)?\n")
+_FOUND = re.compile(rb"#!/usr/bin/env python[0-9.t]*( [^\n]*)?\n")
+
+
+def is_python_script(head: bytes, prefix: str) -> bool:
+    r"""Whether a file that begins with `head` is run by the Python in `prefix`, or by the first on PATH.
+
+    Examples:
+        >>> is_python_script(b"#!/opt/conda/bin/python3.11\nprint(1)", "/opt/conda")
+        True
+        >>> is_python_script(b"#!/bin/sh\n", "/opt/conda")
+        False
+    """
+    found = _HANDED_OVER.match(head) or _STARTED.match(head)
+    if found:
+        return found["program"].startswith(f"{prefix}/bin/".encode())
+    return _FOUND.match(head) is not None

@@ -27,6 +27,7 @@ _MAX_BUFFERS = 1024
 _PIPE_SIZE = 1024 * 1024
 _F_SETPIPE_SZ = 1031
 _EXIT_SECONDS = 5.0
+_TICK = 0.1  # seconds between looks at whoever may interrupt a wait
 
 
 class ChannelClosedError(Exception):
@@ -66,6 +67,8 @@ class Channel:
         self.where = where
         self.timeout = timeout
         self.log = log
+        self.interrupt: Callable[[], None] | None = None
+        """Called while waiting, ten times a second; what it raises ends the wait."""
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)
 
@@ -126,11 +129,19 @@ class Channel:
             # The same descriptor is registered once only: the later mask holds.
             both = select.POLLIN if self._read_fd == self._write_fd else 0
             poll.register(self._write_fd, select.POLLOUT | both)
-        ready = poll.poll(self.timeout * 1000)
+        ready = self._poll(poll)
         if not ready:
             raise ChannelTimeoutError
         if write and any(fd == self._read_fd and mask & ~select.POLLOUT for fd, mask in ready):
             self._pull()
+
+    def _poll(self, poll: select.poll) -> list[tuple[int, int]]:
+        if self.interrupt is None:
+            return poll.poll(self.timeout * 1000)
+        deadline = time.monotonic() + self.timeout
+        while not (ready := poll.poll(_TICK * 1000)) and time.monotonic() < deadline:
+            self.interrupt()
+        return ready
 
     def is_quiet(self) -> bool:
         """Whether the line is open and nothing that nobody asked for has come over it."""

@@ -44,6 +44,7 @@ class Connection:
     ) -> None:
         self._channel = channel
         self._on_log = on_log
+        self._on_line: Callable[[str], None] | None = None
         self.temp_roots: set[StorePath] = set()
         self._in_step = False
         try:
@@ -85,10 +86,18 @@ class Connection:
 
         Adding what is valid already succeeds and costs the whole stream.
         """
+        return self._add(name, self._codec.add_to_store(name, references), nar)
+
+    def add_text(self, name: str, references: Collection[StorePath], text: bytes) -> PathInfo:
+        """Add a text, as Nix adds derivations."""
+        method = protocol.TEXT_METHOD
+        return self._add(name, self._codec.add_to_store(name, references, method), [text])
+
+    def _add(self, name: str, request: bytes, data: Iterable[bytes]) -> PathInfo:
         action = f"add `{name}` to the Nix store"
         with self._errors(action):
-            self._channel.send([self._codec.add_to_store(name, references)])
-            self._send_frames(action, nar)
+            self._channel.send([request])
+            self._send_frames(action, data)
             self._finish(action)
             info = self._codec.read_added(self._channel.read)
         self.temp_roots.add(info.path)  # Nix keeps what it just added while the connection lives.
@@ -136,9 +145,33 @@ class Connection:
         """Make `paths` valid by substituting them."""
         self._ask("substitute", self._codec.build_paths(paths), wire.decode_int)
 
-    def set_options(self, *, jobs: int, overrides: Mapping[str, str]) -> None:
+    def build_output(
+        self, drv: StorePath, on_line: Callable[[str], None], check: Callable[[], None]
+    ) -> None:
+        """Build the output of a derivation that is in the store.
+
+        Args:
+            drv: The derivation.
+            on_line: Called with each line that the builder prints.
+            check: Called while nothing comes; what it raises ends the wait. The build ends when the
+                connection is closed.
+
+        Raises:
+            BuildError: The builder failed.
+        """
+        self._on_line, self._channel.interrupt = on_line, check
+        try:
+            self._ask(f"build `{drv}`", self._codec.build_output(drv), wire.decode_int)
+        finally:
+            self._on_line = self._channel.interrupt = None
+
+    def set_options(
+        self, *, jobs: int, overrides: Mapping[str, str], silence: int = 0, substitutes: bool = True
+    ) -> None:
         """Change settings for this connection; the daemon ignores what this user may not change."""
-        request = self._codec.set_options(jobs=jobs, overrides=overrides)
+        request = self._codec.set_options(
+            jobs=jobs, overrides=overrides, silence=silence, substitutes=substitutes
+        )
         self._ask("set options", request, lambda _: None)
 
     def _ask(self, action: str, request: bytes, read: Callable[[Source], Reply]) -> Reply:
@@ -171,6 +204,8 @@ class Connection:
                 raise diagnosis.operation_failed(action, message)
             if isinstance(message, protocol.Log) and self._on_log is not None:
                 self._on_log(message.text)
+            if isinstance(message, protocol.BuildLine) and self._on_line is not None:
+                self._on_line(message.text)
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:

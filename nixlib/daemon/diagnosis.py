@@ -12,14 +12,25 @@ import pwd
 import re
 from typing import TYPE_CHECKING
 
-from nixlib.errors import DaemonRefusedError, DaemonUnavailableError, StoreError
+from nixlib.errors import (
+    BuildError,
+    DaemonRefusedError,
+    DaemonUnavailableError,
+    ProtocolError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nixlib.daemon.protocol import Failure
 
+# What a builder printed says nothing of Nix: that lines of it follow ends Nix's own words.
+_BUILD_LOG = re.compile(r"\n\s*last \d+ log lines:.*", re.DOTALL | re.IGNORECASE)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# What else moves a terminal's cursor or changes its title; whoever writes a builder writes its log.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE = 1000
 _LOG_TAIL = 20
 _SOCKET_GROUP = "nix-users"
 
@@ -39,7 +50,7 @@ def operation_failed(action: str, failure: Failure) -> StoreError:
         action: What was being done, such as "add `numpy`".
         failure: The daemon's own words.
     """
-    text = _ANSI.sub("", failure.text).removeprefix("error: ").strip()
+    text = _BUILD_LOG.sub("", _ANSI.sub("", failure.text)).removeprefix("error: ").strip()
     details = (*text.splitlines(), *(_ANSI.sub("", trace) for trace in failure.traces))
     if "No space left on device" in text or "disk is full" in text:
         return StoreError(
@@ -64,6 +75,74 @@ def operation_failed(action: str, failure: Failure) -> StoreError:
             setting="permissions",
         )
     return StoreError(f"cannot {action}: Nix reports an error", details=details, reason="nix")
+
+
+# What Nix 2.4 to 2.34 say of a builder, innermost first.
+_EXITED = re.compile(r"failed with exit code (\d+)")
+_KILLED = re.compile(r"failed due to signal (\d+)")
+_TIMED_OUT = re.compile(r"timed out after (\d+) seconds")
+_NO_OUTPUT = re.compile(r"failed to produce output")
+
+
+def build_failed(
+    name: str, drv: str, error: StoreError, lines: tuple[str, ...], *, silence: int
+) -> StoreError:
+    """A build did not succeed: the builder's fault, or Nix's own.
+
+    Args:
+        name: What was to be built.
+        drv: Its derivation.
+        error: How Nix reported it.
+        lines: What the builder printed last.
+        silence: Seconds of silence that it was allowed.
+    """
+    if isinstance(error, (DaemonUnavailableError, DaemonRefusedError, ProtocolError)):
+        return error
+    if error.fields.get("reason") != "nix":
+        return error
+    text = "\n".join(error.details)
+    reason, status, what = _verdict(text, silence)
+    if reason == "refused":
+        return BuildError(
+            f"cannot build `{name}`: Nix does not run its builder",
+            details=error.details,
+            reason=reason,
+            status=None,
+            drv_path=drv,
+            log_tail=lines,
+            log_file="",
+        )
+    return build_error(name, what, reason=reason, status=status, drv_path=drv, lines=lines)
+
+
+def build_error(
+    name: str, what: str, *, reason: str, status: int | None, drv_path: str, lines: tuple[str, ...]
+) -> BuildError:
+    """A builder failed; the last of its lines are the evidence."""
+    return BuildError(
+        f"cannot build `{name}`: {what}",
+        details=tail("\n".join(lines)),
+        reason=reason,
+        status=status,
+        drv_path=drv_path,
+        log_tail=lines,
+        log_file="",
+    )
+
+
+def _verdict(text: str, silence: int) -> tuple[str, int | None, str]:
+    if found := _EXITED.search(text):
+        return "failed", int(found[1]), f"its builder failed with exit status {found[1]}"
+    if found := _KILLED.search(text):
+        return "failed", -int(found[1]), f"its builder was killed by signal {found[1]}"
+    if found := _TIMED_OUT.search(text):
+        # Nix 2.34 says no longer which of its two clocks it was.
+        if int(found[1]) == silence:
+            return "silent", None, f"its builder printed nothing for {found[1]} s and was killed"
+        return "too-long", None, f"its builder was not done after {found[1]} s and was killed"
+    if _NO_OUTPUT.search(text):
+        return "failed", 0, "its builder ended without making anything"
+    return "refused", None, ""
 
 
 def not_allowed(details: Sequence[str]) -> DaemonRefusedError:
@@ -165,5 +244,6 @@ def nix_missing(program: str, tried: Sequence[str]) -> DaemonUnavailableError:
 
 
 def tail(log: str) -> tuple[str, ...]:
-    """The last lines of another program's output, as evidence."""
-    return tuple(_ANSI.sub("", log).strip().splitlines()[-_LOG_TAIL:])
+    """The last lines of another program's output, as evidence, fit for a terminal."""
+    lines = _ANSI.sub("", log).strip().splitlines()[-_LOG_TAIL:]
+    return tuple(_CONTROL.sub("\N{REPLACEMENT CHARACTER}", line)[:_LINE] for line in lines)

@@ -30,6 +30,10 @@ NEWEST_MINOR = 38
 FEATURES: tuple[str, ...] = ()
 
 CONTENT_ADDRESS_METHOD = "fixed:r:sha256"
+TEXT_METHOD = "text:sha256"
+
+# Nix's `ResultType`: a line that a builder printed, or one that was printed after the build.
+_BUILD_LINES = frozenset((101, 107))
 
 
 class Operation(enum.IntEnum):
@@ -65,6 +69,13 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildLine:
+    """A line that a builder printed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Activity:
     """Something the daemon started to do, such as a download; `kind` is Nix's `ActivityType`."""
 
@@ -91,7 +102,7 @@ class Done:
     """The operation is over and its reply follows."""
 
 
-Message = Log | Activity | Ignored | Failure | Done
+Message = Log | BuildLine | Activity | Ignored | Failure | Done
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +183,9 @@ def read_message(source: Source, minor: int) -> Message:
         return Ignored()
     if tag == _Tag.RESULT:
         wire.decode_int(source)
-        wire.decode_int(source)
-        _skip_fields(source)
-        return Ignored()
+        kind = wire.decode_int(source)
+        texts = _read_fields(source)
+        return BuildLine(texts[0]) if kind in _BUILD_LINES and texts else Ignored()
     raise ProtocolError(
         f"the Nix daemon sent message {tag:#x}, which has no place here",
         operation="messages",
@@ -204,20 +215,23 @@ def _read_activity(source: Source) -> Activity:
     wire.decode_int(source)  # verbosity
     kind = wire.decode_int(source)
     text = wire.decode_text(source)
-    _skip_fields(source)
+    _read_fields(source)
     wire.decode_int(source)  # parent
     return Activity(number, kind, text)
 
 
-def _skip_fields(source: Source) -> None:
+def _read_fields(source: Source) -> list[str]:
+    """The texts among an activity's or a result's fields."""
+    texts = []
     for _ in range(wire.decode_count(source)):
         kind = wire.decode_int(source)
         if kind == 0:
             wire.decode_int(source)
         elif kind == 1:
-            wire.decode_bytes(source)
+            texts.append(wire.decode_bytes(source).decode("utf-8", "replace"))
         else:
             raise ProtocolError(f"the Nix daemon sent a field of type {kind}", operation="messages")
+    return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +252,15 @@ class Codec:
     def _parse(self, text: str) -> StorePath:
         return StorePath.parse(text, self.store_dir)
 
-    def add_to_store(self, name: str, references: Collection[StorePath]) -> bytes:
-        """Add a NAR that follows in frames; the reply is `read_added`."""
+    def add_to_store(
+        self, name: str, references: Collection[StorePath], method: str = CONTENT_ADDRESS_METHOD
+    ) -> bytes:
+        """Add a NAR, or a text, that follows in frames; the reply is `read_added`."""
         return b"".join(
             (
                 wire.encode_int(Operation.ADD_TO_STORE),
                 wire.encode_text(name),
-                wire.encode_text(CONTENT_ADDRESS_METHOD),
+                wire.encode_text(method),
                 self.paths(references),
                 wire.encode_int(0),  # repair
             )
@@ -292,22 +308,34 @@ class Codec:
         """Make these valid, by substituting them; the reply is an integer."""
         return wire.encode_int(Operation.BUILD_PATHS) + self.paths(paths) + wire.encode_int(0)
 
-    def set_options(self, *, jobs: int, overrides: Mapping[str, str]) -> bytes:
-        """Settings for this connection only; there is no reply but the message loop's end."""
-        keep_failed = fallback = verbosity = max_silent = verbose_build = log_type = trace = (
-            cores
-        ) = 0
-        keep_going = build_hook = substitutes = 1
+    def build_output(self, drv: StorePath) -> bytes:
+        """Build the output `out` of a derivation in the store; the reply is an integer."""
+        wanted = [f"{drv.in_dir(self.store_dir)}!out"]
+        return wire.encode_int(Operation.BUILD_PATHS) + wire.encode_texts(wanted) + bytes(8)
+
+    def set_options(
+        self, *, jobs: int, overrides: Mapping[str, str], silence: int = 0, substitutes: bool = True
+    ) -> bytes:
+        """Settings for this connection only; there is no reply but the message loop's end.
+
+        Args:
+            jobs: Builds and substitutions at a time.
+            overrides: Settings by their names in `nix.conf`; Nix ignores what this user may not set.
+            silence: Seconds after which a builder that prints nothing is killed; 0 for never.
+            substitutes: Whether caches are asked for what would be built.
+        """
+        keep_failed = fallback = verbosity = verbose_build = log_type = trace = cores = 0
+        keep_going = build_hook = 1
         numbers: tuple[int, ...] = (
             keep_failed,
             keep_going,
             fallback,
             verbosity,
             jobs,
-            max_silent,
+            silence,
             build_hook,
         )
-        numbers += (verbose_build, log_type, trace, cores, substitutes)
+        numbers += (verbose_build, log_type, trace, cores, int(substitutes))
         return (
             wire.encode_int(Operation.SET_OPTIONS)
             + b"".join(map(wire.encode_int, numbers))

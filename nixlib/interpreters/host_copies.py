@@ -12,8 +12,8 @@ from nixlib.interpreters.host_memory import HostMemory
 from nixlib.interpreters.host_python import HostPython, find_hosts
 from nixlib.interpreters.host_tree import HostCopy, fingerprint, host_tree
 from nixlib.nar import nar_hash
-from nixlib.network.fetch import sri
 from nixlib.settings import Settings
+from nixlib.sri import sri
 from nixlib.tree import Directory
 
 

@@ -7,13 +7,12 @@ its copy: only a machine with the very same installation, or a cache, can give t
 
 from __future__ import annotations
 
-import base64
 import re
 import sys
 from collections.abc import Callable, Collection
 from functools import partial
 
-from nixlib.binaries.libraries import missing_libraries
+from nixlib.binaries.libraries import check_libraries
 from nixlib.cancel import Cancel
 from nixlib.errors import HashMismatchError, InterpreterError, NetworkError, StoreError
 from nixlib.interpreters.host_copies import KnownCopy, copies_of, known_hosts, tree_with_hash
@@ -22,18 +21,20 @@ from nixlib.interpreters.python_mirror import PythonMirror, standalone_artifacts
 from nixlib.interpreters.python_request import by_preference, is_allowed, nearest
 from nixlib.interpreters.standalone import choose, known_releases, standalone_tree
 from nixlib.lock import Artifact, LockedInterpreter
-from nixlib.network.fetch import fetch, sri
+from nixlib.network.fetch import fetch
 from nixlib.network.httpclient import HttpClient
 from nixlib.network.outages import Outages
 from nixlib.platforms import current_system
 from nixlib.progress import EventSink, Note, ignore
-from nixlib.settings import Settings
+from nixlib.settings import STANDALONE_MIRROR, Settings
+from nixlib.sri import sri, sri_digest
 from nixlib.store import PathInfo, Store
 from nixlib.storenames import interpreter_store_name
 from nixlib.storepath import StorePath, fixed_output_path
 from nixlib.tree import Directory
 
 STANDALONE, HOST = "standalone", "host"
+_RELEASE_FILE = re.compile(r"[A-Za-z0-9]+/[A-Za-z0-9](?:[A-Za-z0-9._+-]|%2B)*")
 _OUTAGE_SECONDS = 3600.0
 _SILENT_SECONDS = 8.0  # for a few kB; who has no standalone Python still has the host's
 
@@ -229,10 +230,10 @@ def realise_interpreter(
         StoreError: The store did not take it.
     """
     system = system or current_system()
-    _check_libraries(locked)
+    check_libraries(locked.version, locked.libraries)
     name = interpreter_store_name(locked.version, locked.source)
     nar = locked.trees.get(system) if locked.source == HOST else nar
-    path = None if nar is None else fixed_output_path(name, _digest(nar), (), store.store_dir)
+    path = None if nar is None else fixed_output_path(name, sri_digest(nar), (), store.store_dir)
     if path is not None:
         store.add_temp_root([path])
         if store.query_valid_paths([path]):
@@ -250,7 +251,7 @@ def realise_interpreter(
         tree = standalone_interpreter_tree(locked, system, settings, download)
     info = store.add_tree(name, tree)
     store.add_temp_root([info.path])
-    if nar is not None and info.nar_sha256 != _digest(nar):
+    if nar is not None and info.nar_sha256 != sri_digest(nar):
         raise HashMismatchError(
             f"the tree of Python {locked.version} is not the one that its hash names",
             details=(f"expected {nar}", f"found    {sri(info.nar_sha256)}"),
@@ -306,25 +307,29 @@ def standalone_interpreter_tree(
             wanted=system,
             found=tuple(sorted(locked.artifacts)),
         )
+    _check_origin(artifact, locked, settings)
     return standalone_tree(download(artifact), locked.version, scratch=settings.cache_dir)
+
+
+def _check_origin(artifact: Artifact, locked: LockedInterpreter, settings: Settings) -> None:
+    """Refuse a stranger's program: a Python compiles its library here, before any cell is run."""
+    mirrors = (PythonMirror.parse(settings.python_mirror).url, STANDALONE_MIRROR)
+    for mirror in mirrors:
+        rest = artifact.url.removeprefix(f"{mirror}/")
+        if rest != artifact.url and _RELEASE_FILE.fullmatch(rest):
+            return
+    raise InterpreterError(
+        f"the lock takes its Python {locked.version} from where this machine takes none",
+        details=(
+            f"it is `{PythonMirror.parse(artifact.url).url}`",
+            *(f"known: `{mirror}`" for mirror in dict.fromkeys(mirrors)),
+        ),
+        hint="`%nixenv lock`, or the setting `python_mirror` if that place is yours",
+        wanted=artifact.url,
+        found=mirrors,
+    )
 
 
 def _fetch(mirror: PythonMirror, artifact: Artifact) -> memoryview:
     with HttpClient(auth=mirror.auth) as client:
         return memoryview(fetch(artifact, client))
-
-
-def _check_libraries(locked: LockedInterpreter) -> None:
-    missing = missing_libraries(locked.libraries)
-    if missing:
-        raise InterpreterError(
-            f"Python {locked.version} needs libraries that this machine does not have",
-            details=tuple(f"`{name}` is missing" for name in missing),
-            hint="",
-            wanted=missing,
-            found=(),
-        )
-
-
-def _digest(nar: str) -> bytes:
-    return base64.b64decode(nar.removeprefix("sha256-"))

@@ -11,7 +11,7 @@ from nixlib.lock.artifact import Artifact
 from nixlib.lock.fields import NAME, Fields, artifact, stated
 from nixlib.spec import SYSTEMS
 
-_KEYS = ("channels", "virtual", "packages")
+_KEYS = ("channels", "virtual", "needs", "packages")
 _PACKAGE_KEYS = (
     "name",
     "version",
@@ -32,6 +32,7 @@ _SUBDIR = re.compile(r"noarch|(linux|osx)-[a-z0-9_]{1,20}")
 _NOARCH = re.compile(r"python|generic")
 _SITE = re.compile(r"lib/python3\.\d{1,3}t?/site-packages")
 _VIRTUAL = re.compile(r"__[a-z0-9_]{1,40}=[A-Za-z0-9._+-]{1,60}(=[A-Za-z0-9._+-]{1,60})?")
+_NEED = re.compile(r"__[a-z0-9_]{1,40}( [A-Za-z0-9._+*<>=!~,|-]{1,60}){0,2}")
 _CHANNEL = re.compile(r"(https?|file)://[^\s\x00-\x1f\x7f@?#]{1,500}")
 
 
@@ -91,11 +92,14 @@ class LockedConda:
         channels: URLs of the channels that were asked, in order of priority, without secrets.
         virtual: For each Nix system the virtual packages that it was solved for, such as
             `__cuda=12.4`, sorted: what the *author* had or asked for, not what this machine has.
+        needs: For each Nix system what its packages ask of a machine, as match specs of virtual
+            packages such as `__cuda >=12`, sorted.
     """
 
     packages: tuple[LockedCondaPackage, ...] = ()
     channels: tuple[str, ...] = ()
     virtual: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of_system(self, system: str) -> tuple[LockedCondaPackage, ...]:
         """The packages that `system` gets."""
@@ -106,6 +110,7 @@ class LockedConda:
         return stated(
             channels=list(self.channels),
             virtual={system: " ".join(found) for system, found in sorted(self.virtual.items())},
+            needs={system: list(asked) for system, asked in sorted(self.needs.items())},
             packages=[package.to_json() for package in sorted(self.packages)],
         )
 
@@ -119,10 +124,12 @@ def parse_conda(key: str, value: object) -> LockedConda:
     fields = Fields(key, value, _KEYS)
     virtual = fields.take("virtual", dict, {})
     each = Fields(f"{key}.virtual", virtual, SYSTEMS)
+    needs = Fields(f"{key}.needs", fields.take("needs", dict, {}), SYSTEMS)
     return LockedConda(
         packages=fields.each("packages", _parse_package),
         channels=fields.words("channels", _CHANNEL.fullmatch, as_list=True),
         virtual={system: each.words(system, _VIRTUAL.fullmatch) for system in virtual},
+        needs={s: needs.words(s, _NEED.fullmatch, as_list=True) for s in needs.value},
     )
 
 

@@ -49,7 +49,15 @@ def artifact(key: str, value: object) -> Artifact:
     match = _ARTIFACT.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise damaged(key, value)
-    return Artifact(url=match["url"], sha256=match["sha256"], size=int(match["size"]))
+    found = Artifact(url=match["url"], sha256=match["sha256"], size=int(match["size"]))
+    try:
+        name = found.filename
+    except ValueError:  # a host that is none
+        raise damaged(key, value) from None
+    # Names stand in messages, and some become part of another.
+    if "/" in name or not name.isprintable():
+        raise damaged(key, value)
+    return found
 
 
 _MISSING = object()

@@ -10,8 +10,8 @@ import hashlib
 import http.client
 import os
 import random
+import stat
 import tempfile
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +26,7 @@ from nixlib.cancel import Cancel
 from nixlib.errors import HashMismatchError, NetworkError
 from nixlib.lock import Artifact
 from nixlib.network.httpclient import HttpClient, Response
+from nixlib.sri import sri
 
 SPOOL_SIZE = 64 << 20
 """Files larger than this lie in an unlinked temporary file instead of memory."""
@@ -37,11 +38,6 @@ _CHUNK = 256 << 10
 _TRY_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 
 OnBytes = Callable[[int], None]
-
-
-def sri(digest: bytes) -> str:
-    """A SHA-256 as Nix and browsers write it, `sha256-…`."""
-    return f"sha256-{b64encode(digest).decode()}"
 
 
 class _Interrupted(Exception):  # noqa: N818 - the state of one attempt, never seen outside
@@ -223,10 +219,9 @@ def _attempt(transfer: _Transfer, client: HttpClient, cancel: Cancel) -> None:
 @contextmanager
 def _source(transfer: _Transfer, client: HttpClient) -> Iterator[Callable[[memoryview], int]]:
     url = transfer.artifact.url
-    parts = urlsplit(url)
-    if parts.scheme == "file":
+    if url.startswith("file:"):
         transfer.restart()
-        with _open_local(Path(url2pathname(parts.path)), url) as file:
+        with _open_local(Path(url2pathname(urlsplit(url).path)), url) as file:
             yield file.readinto
         return
     headers = {"Cache-Control": "no-cache"} if transfer.was_altered else {}
@@ -238,11 +233,18 @@ def _source(transfer: _Transfer, client: HttpClient) -> Iterator[Callable[[memor
 
 
 def _open_local(path: Path, url: str) -> FileIO:
+    # A pipe in its place would keep us waiting for who opens the other end, a device has no end.
     try:
-        return FileIO(path)
+        file = FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return file
+        file.close()
+        reason = "it is no file"
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise NetworkError(f"cannot read `{path}`", details=(reason,), url=url) from error
+    except ValueError:
+        reason = "it is no path"
+    raise NetworkError(f"cannot read `{path}`", details=(reason,), url=url)
 
 
 def _accept(transfer: _Transfer, response: Response) -> None:

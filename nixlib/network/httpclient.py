@@ -27,8 +27,8 @@ from nixlib.errors import NetworkError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-Auth = Callable[[str], "tuple[str, str] | None"]
-"""The user and password for a URL, or nothing."""
+Auth = Callable[[str], "tuple[str, str] | str | None"]
+"""The user and password for a URL, or the whole header `Authorization`, or nothing."""
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MAX_REDIRECTS = 10
@@ -322,7 +322,9 @@ def _user_of(parts: SplitResult) -> tuple[str, str] | None:
     return (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
 
 
-def _authorization(header: str, user: tuple[str, str] | None) -> dict[str, str]:
+def _authorization(header: str, user: tuple[str, str] | str | None) -> dict[str, str]:
     if user is None:
         return {}
+    if isinstance(user, str):
+        return {header: user}
     return {header: f"Basic {b64encode(':'.join(user).encode()).decode()}"}

@@ -3,7 +3,7 @@
 Three syntaxes share one list: PEP 508, conda's match specs, attributes of nixpkgs. Which one a line is in is
 decided by its form and never by its names: what conda's grammar has and PEP 508's has not (`::`, `|`, a
 single `=`, a version without an operator, a build string, `[key=value]`) makes a match spec, a `#` an
-attribute, and the rest is PEP 508. No line is valid in two of them, and one that mixes them is refused with
+attribute, `./` or `-e` in front a folder, and the rest is PEP 508. No line is valid in two of them, and one that mixes them is refused with
 both readings. Lines come from strangers' notebooks: nothing of one leaves here that no grammar has let pass.
 """
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from nixlib.requirements.conda import CondaRequirement, parse_conda
+from nixlib.requirements.direct import split_folder
 from nixlib.requirements.form import split_line
 from nixlib.requirements.mixture import refuse_mixture
 from nixlib.requirements.nixpkgs import NixpkgsRequirement, parse_nixpkgs
-from nixlib.requirements.pypi import PypiRequirement, parse_pypi
+from nixlib.requirements.pypi import PypiRequirement, parse_folder, parse_pypi
 from nixlib.requirements.refusal import Place
 
 __all__ = [
@@ -44,9 +45,14 @@ def parse_line(line: str, number: int | None = None) -> AnyRequirement:
         'openjdk 8.*|==11'
         >>> parse_line("nixpkgs#graphviz").name
         'graphviz'
+        >>> str(parse_line("-e ./lib/"))
+        '-e ./lib'
     """
     place = Place(line, number)
     text = place.checked_text()
+    folder = split_folder(text)
+    if folder is not None:
+        return parse_folder(folder, place)
     parts = split_line(text)
     if parts.attribute is not None:
         return parse_nixpkgs(parts, place)

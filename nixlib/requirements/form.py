@@ -30,7 +30,6 @@ class Parts:
         more: Words behind that.
         marker: Behind `;`.
         attribute: Behind `#`; `name` is then all before it.
-        is_url: It is `NAME @ URL`; only `name` is known.
     """
 
     name: str
@@ -41,7 +40,6 @@ class Parts:
     more: tuple[str, ...] = ()
     marker: str | None = None
     attribute: str | None = None
-    is_url: bool = False
 
     @property
     def extras(self) -> str | None:
@@ -83,10 +81,10 @@ def split_line(text: str) -> Parts:
     Examples:
         >>> split_line("numpy=1.26.*=*mkl*")
         Parts(name='numpy', channel=None, brackets=(), version='1.26.*', build='*mkl*', more=(), \
-marker=None, attribute=None, is_url=False)
+marker=None, attribute=None)
     """
     if _NAMED_URL.match(text):
-        return Parts(_first_word(text), is_url=True)
+        return Parts(_first_word(text))
     head, has_marker, marker = text.partition(";")
     if "#" in head:
         flake, _, attribute = text.partition("#")

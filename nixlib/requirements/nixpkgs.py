@@ -67,6 +67,11 @@ def parse_nixpkgs(parts: Parts, place: Place) -> NixpkgsRequirement:
     """
     flake, attribute = parts.name.rstrip(), (parts.attribute or "").strip()
     found = _FLAKE.fullmatch(flake)
+    if not found and flake == "host":
+        raise place.refused(
+            "is of this machine, which only builds from source may use",
+            hint='`"build-inputs": ["host#cc"]`, beside `requirements` in the notebook\'s metadata',
+        )
     if not found:
         raise place.refused(f"has a `#`, which belongs to {_FORMS}; comments are not read")
     if f"{flake}#{attribute}" != f"{parts.name}#{parts.attribute}".strip():

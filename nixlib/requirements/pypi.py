@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from nixlib.requirements.direct import Direct, FolderLine, checked_folder, parse_direct
 from nixlib.requirements.form import Parts
-from nixlib.requirements.refusal import Place, public_line, public_url
+from nixlib.requirements.refusal import Place, public_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +19,19 @@ class PypiRequirement:
     """A PEP 508 requirement.
 
     Attributes:
-        name: As it is written; `canonical_name` is what indexes know it by.
+        name: As it is written; `canonical_name` is what indexes know it by. Empty for a folder, whose
+            project says it.
         extras: Sorted.
         version: The specifiers without white space, in the author's order; None for any.
         marker: As `packaging` prints it.
-        url: Of a wheel, without what may be secret in it.
+        direct: Where it is, if no index is asked for it.
     """
 
     name: str
     extras: tuple[str, ...] = ()
     version: str | None = None
     marker: str | None = None
-    url: str | None = None
+    direct: Direct | None = None
 
     kind: ClassVar = "pypi"
     build: ClassVar[None] = None
@@ -43,16 +44,27 @@ class PypiRequirement:
 
     def __str__(self) -> str:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
-        if self.url:
+        if self.direct:
             # A URL ends at white space only.
             marker = f" ; {self.marker}" if self.marker else ""
-            return f"{self.name}{extras} @ {self.url}{marker}"
+            if self.name:
+                return f"{self.name}{extras} @ {self.direct}{marker}"
+            option = "-e " if self.direct.kind == "editable" else ""
+            return f"{option}{self.direct}{extras}{marker}"
         marker = f"; {self.marker}" if self.marker else ""
         return f"{self.name}{extras}{self.version or ''}{marker}"
 
     def to_json(self) -> dict[str, Any]:
         """What only this kind has."""
-        return {"url": self.url}
+        where = self.direct or Direct()
+        said = {
+            "url": where.url,
+            "source": where.kind,
+            "commit": where.commit,
+            "subdirectory": where.subdirectory,
+            "folder": where.folder,
+        }
+        return {key: value or None for key, value in said.items()}
 
 
 def parse_pypi(text: str, parts: Parts, place: Place) -> PypiRequirement:
@@ -69,32 +81,33 @@ def parse_pypi(text: str, parts: Parts, place: Place) -> PypiRequirement:
     # `packaging` reads `pandas===` as the version that is no text at all, which no release is.
     if any(not clause.version for clause in requirement.specifier):
         raise place.refused("is not a PEP 508 requirement: a version is missing")
-    if requirement.url is not None:
-        _check_url(requirement.url, place)
     return PypiRequirement(
         name=requirement.name,
         extras=tuple(sorted(requirement.extras)),
         version=parts.version or None,
         marker=str(requirement.marker) if requirement.marker else None,
-        url=public_url(requirement.url) if requirement.url else None,
+        direct=parse_direct(requirement.url, place) if requirement.url is not None else None,
     )
 
 
-def _check_url(url: str, place: Place) -> None:
+def parse_folder(line: FolderLine, place: Place) -> PypiRequirement:
+    """A line that is a folder: the project in it says what it is called.
+
+    Raises:
+        RequirementError: It is a folder of one machine, or what stands behind it is no PEP 508.
+    """
+    folder = checked_folder(line.folder, place)
+    marker = f" ; {line.marker}" if line.marker else ""
     try:
-        address = urlsplit(url)
-    except ValueError as error:
-        raise place.refused(f"has no proper URL: {error}") from error
-    scheme = address.scheme.lower()
-    if "+" in scheme:
-        raise place.refused("is a version control address, which a lock cannot hold")
-    if scheme not in ("http", "https"):
-        raise place.refused(f"has a `{scheme or 'file'}:` URL, which other machines cannot follow")
-    filename = unquote(address.path).rsplit("/", 1)[-1]
-    if not filename.endswith(".whl"):
-        raise place.refused(
-            f"points to `{filename[:80]}`, not to a wheel: sdists are not supported yet"
-        )
+        rest = Requirement(f"x[{line.extras}]{marker}")
+    except InvalidRequirement as error:
+        raise place.refused("is not a folder with extras and a marker behind it") from error
+    return PypiRequirement(
+        name="",
+        extras=tuple(sorted(rest.extras)),
+        marker=str(rest.marker) if rest.marker else None,
+        direct=Direct("editable" if line.editable else "path", folder=folder),
+    )
 
 
 def is_pypi(text: str) -> bool:

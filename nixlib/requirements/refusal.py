@@ -10,15 +10,19 @@ from nixlib.errors import RequirementError
 
 _LONGEST = 1000  # characters; the longest line seen in the wild, a marker list, has about 400
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"`<>]+")
+SUBDIRECTORY = re.compile(r"subdirectory=(?!/)(?!(?:.*/)?\.\.(?:/|$))([A-Za-z0-9._/-]{1,200})")
+"""The one fragment of a URL that is no secret: where in a source the project is (PEP 508, pip)."""
 _CHANNEL_URL = re.compile(r"https?://[^\s\[\]'\"`<>#;,|]+?::", re.IGNORECASE)
 _CHANNEL_TOKEN = re.compile(r"(?<=/t/)[^/\s]+")
 """Servers of channels take a secret as a part of the path: `https://host/t/SECRET/channel`."""
 
 
 def public_url(url: str) -> str:
-    """`url` without what may be secret: user info, query and fragment.
+    """`url` without what may be secret: user info, query and fragment, but for `#subdirectory=`.
 
     Examples:
+        >>> public_url("git+https://t0k3n@host.example/x.git@v1#subdirectory=lib")
+        'git+https://host.example/x.git@v1#subdirectory=lib'
         >>> public_url("https://me:pw@host.example/simple/?token=1#x")
         'https://host.example/simple/'
         >>> public_url("https://me:pw@[host")
@@ -29,7 +33,8 @@ def public_url(url: str) -> str:
     except ValueError:
         return f"{url.partition('://')[0]}://…"
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    place = parts.fragment if SUBDIRECTORY.fullmatch(parts.fragment) else ""
+    return urlunsplit((parts.scheme, host, parts.path, "", place))
 
 
 def public_line(text: str) -> str:
@@ -60,14 +65,22 @@ class Place:
         if len(text) > _LONGEST or not text.isprintable():
             cut = Place(self.line[:60], self.number)
             raise cut.refused("is not one printable line of text")
-        if text.startswith("-"):
+        if text.startswith("-") and not re.match(r"(-e|--editable)(\s|=)", text):
+            is_index = re.match(r"-i\b|--(extra-)?index-url\b", text)
             raise self.refused(
-                "is an option of pip, not a requirement", hint="indexes go into `nixenv.indexes`"
+                "is an option of pip, not a requirement",
+                hint="indexes go into `nixenv.indexes`" if is_index else "",
             )
         if re.match(r"(git|hg|svn|bzr)\+|git@", text):
-            raise self.refused("is a version control address, which a lock cannot hold")
-        if text.startswith((".", "/", "~", "\\")) or re.match(r"[a-zA-Z]:[\\/]", text):
-            raise self.refused("is a path of one machine, which other machines cannot follow")
+            raise self.refused(
+                "is a repository without a name",
+                hint="`NAME @ git+https://HOST/REPOSITORY@COMMIT`",
+            )
+        if text.startswith(("/", "~", "\\")) or re.match(r"[a-zA-Z]:[\\/]", text):
+            raise self.refused(
+                "is a path of one machine, which other machines cannot follow",
+                hint="a folder relative to the notebook's begins with `./` or `../`",
+            )
         if re.match(r"https?://", text) and not _CHANNEL_URL.match(text):
             raise self.refused("is a URL without a name", hint=f"`NAME @ {public_url(text)}`")
         return text

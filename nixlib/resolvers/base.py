@@ -1,7 +1,7 @@
-"""What every resolver takes and gives: one request in, locked packages out.
+"""What the resolver of Python indexes takes and gives: one request in, locked packages out.
 
-A resolver for another ecosystem is one more module that implements `Resolver`; nothing else of the
-engine knows which one made a lock.
+Conda and nixpkgs have their own (`nixlib.resolvers.conda`, `nixlib.resolvers.nixpkgs`): what they are asked, and
+what a lock keeps of their answers, is too different for one shape.
 """
 
 from __future__ import annotations
@@ -11,8 +11,46 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from nixlib.lock import Lock, LockedPackage
+from nixlib.providers import Orders
+from nixlib.sources.source import BuiltWheel, OpenedSource, SourceWanted
 
-__all__ = ["Request", "Resolution", "Resolver"]
+__all__ = ["Builder", "Request", "Resolution"]
+
+
+class Builder(Protocol):
+    """Who turns a source into a wheel: the resolver asks it what nothing but a build can tell."""
+
+    def open(self, wanted: SourceWanted) -> OpenedSource:
+        """The tree of a source, and what it says of how it is built; nothing of it is run.
+
+        Raises:
+            SourceError: It is not there, or is no project.
+            NetworkError: Its server did not answer.
+            RealisationCancelledError: The user stopped it.
+        """
+        ...
+
+    def more_requirements(
+        self, opened: OpenedSource, build: tuple[LockedPackage, ...]
+    ) -> tuple[str, ...]:
+        """What its backend wants to be built with beyond `opened.requires` (PEP 517).
+
+        Raises:
+            BuildError: The backend failed.
+            SandboxError: Nothing here keeps a build from the rest of the machine.
+            RealisationCancelledError: The user stopped it.
+        """
+        ...
+
+    def build(self, opened: OpenedSource, build: tuple[LockedPackage, ...]) -> BuiltWheel:
+        """The wheel of a source, built with `build`; at once where it has been built before.
+
+        Raises:
+            BuildError: It cannot be built.
+            SandboxError: Nothing here keeps a build from the rest of the machine.
+            RealisationCancelledError: The user stopped it.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,8 +69,20 @@ class Request:
         elsewhere: The same by system, for systems on which the previous lock had another version.
         previous: A lock that answers everything here but the lines `added`; None when there is none.
         added: The requirements, last of all, that are new since then.
+        torch_index: Where PyTorch's packages for Linux are, for the notebook's choice of CUDA; empty for where
+            everything is.
         upgrade: Names whose preference is forgotten, or `all`.
+        provided: Versions by normalised name of packages that come from elsewhere (from conda, say) and are
+            never locked; requirements count with them. A lock to grow from was made with the same ones.
+        provided_on: The same by system, for systems on which that is another version, or more.
+        provided_by: Who brings a name, for messages; `conda` where nothing is said.
+        providers: Whether a name is a wheel or built from an sdist.
+        builder: Who builds packages that come as source; None refuses those.
+        build_versions: By the name of a package that the previous lock has as source: versions of what it
+            was built with, kept where they still fit.
+        building: What these are the build requirements of, the outermost first: none of it can be one.
         notebook: What the notebook is called in messages.
+        numbers: Where in the notebook each of `requirements` stands; empty for 1, 2, 3 …
     """
 
     requirements: tuple[str, ...]
@@ -46,19 +96,40 @@ class Request:
     elsewhere: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     previous: Lock | None = None
     added: tuple[str, ...] = ()
+    torch_index: str = ""
     upgrade: frozenset[str] | Literal["all"] = frozenset()
+    provided: Mapping[str, str] = field(default_factory=dict)
+    provided_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    provided_by: Mapping[str, str] = field(default_factory=dict)
+    providers: Orders = field(default_factory=Orders)
+    builder: Builder | None = None
+    build_versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    building: tuple[str, ...] = ()
     notebook: str = ""
+    numbers: tuple[int, ...] = ()
+
+    def provided_for(self, system: str) -> dict[str, str]:
+        """What comes from elsewhere on one system: versions by name."""
+        return {**self.provided, **self.provided_on.get(system, {})}
+
+    @property
+    def elsewhere_provided(self) -> frozenset[str]:
+        """Names that come from elsewhere on any system."""
+        return frozenset(self.provided).union(*self.provided_on.values())
 
     def preferring(self, packages: Iterable[LockedPackage]) -> Request:
         """The same request, keeping the versions of a previous lock wherever they still fit."""
         common: dict[str, str] = {}
         by_system: dict[str, dict[str, str]] = {}
+        built: dict[str, dict[str, str]] = {}
         for package in packages:
             if not package.systems:
                 common[package.name] = package.version
             for system in package.systems:
                 by_system.setdefault(system, {})[package.name] = package.version
-        return replace(self, preferences=common, elsewhere=by_system)
+            if package.source:
+                built[package.name] = dict(line.split(" ", 1) for line in package.source.build)
+        return replace(self, preferences=common, elsewhere=by_system, build_versions=built)
 
 
 @dataclass(frozen=True)
@@ -66,22 +137,13 @@ class Resolution:
     """The answer: packages sorted by name, and what the author should know about the choice.
 
     `systems` may be fewer than were asked for; `notes` then says which package has no wheel there.
+    `build_packages` is what packages that come as source are built with, `built` the SRI NAR hash of what
+    was built on the way, by `name system`, and `choices` why which provider gave a name.
     """
 
     packages: tuple[LockedPackage, ...]
     systems: tuple[str, ...]
     notes: tuple[str, ...] = ()
-
-
-class Resolver(Protocol):
-    """One ecosystem's way from requirements to locked packages."""
-
-    def resolve(self, request: Request) -> Resolution:
-        """Choose one version of everything that `request` needs.
-
-        Raises:
-            ResolutionError: Nothing fits; the first line names the notebook's own requirement.
-            NetworkError: The registry did not answer; nobody's requirement is at fault.
-            RealisationCancelledError: The user stopped it.
-        """
-        ...
+    build_packages: tuple[LockedPackage, ...] = ()
+    built: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)

@@ -7,19 +7,23 @@ the notebook; uv's explanation follows as evidence, cleaned of our scaffolding.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from nixlib.errors import NetworkError, NixError, ResolutionError
+from nixlib.resolvers.modulenames import module_hint
 from nixlib.resolvers.requirements import Wanted, public_line, public_url
 from nixlib.resolvers.simple import IndexFile, file_version, parsed_version
+from nixlib.resolvers.sources.stubs import readable_version
 from nixlib.resolvers.uv import OLDEST_KERNEL, Problem, Refusal
 from nixlib.resolvers.wheels import best_wheel, served
 
-__all__ = ["Asker", "explain", "mentioned"]
+__all__ = ["Asker", "explain", "mentioned", "wheelless"]
 
 _NETWORK = re.compile(
     r"Failed to fetch|error sending request|Request failed after|server error \(5\d\d|operation timed out"
@@ -27,35 +31,34 @@ _NETWORK = re.compile(
 )
 _LOGIN = re.compile(r"An index URL \((\S+)\) (?:could not be queried|returned a 403)[^\n]*")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_BOUNDS = r"(?:[=<>!~]=?[^\s,]+,?)*"
+_BOUND = r"[=<>!~]=?[^\s,]+"
+_BOUNDS = rf"(?:{_BOUND},?)*"
+_WHEELLESS = rf"({_NAME})({_BOUNDS}) ha(?:s|ve) no (?:usable wheels|wheels for Python|wheels with a matching)"
 _FETCHED = re.compile(r"(?:Failed to fetch|for url|Failed to download)[: (]*`?(https?://[^\s)`]+)")
 _EVIDENCE_LINES = 20
-
-# What people write after `import`, where the project is called otherwise. A wrong guess here would be
-# an invitation to install a stranger's package, so only names that are beyond doubt are listed.
-_PROJECT_OF_MODULE = {
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "pymupdf",
-    "git": "gitpython",
-    "mpl-toolkits": "matplotlib",
-    "pil": "pillow",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
 
 
 @dataclass(frozen=True)
 class Asker:
-    """Who asked, for messages: the notebook, its requirements, the kernel's, and what indexes list."""
+    """Who asked, for messages: the notebook, its requirements, what indexes list, what else brings packages.
+
+    `builds` says of a name whether it might have been built; None where nothing is built.
+    """
 
     notebook: str
     wanted: Sequence[Wanted]
     files: Callable[[str], Sequence[IndexFile]]
+    provided: Mapping[str, str] = field(default_factory=dict)
+    provided_by: Mapping[str, str] = field(default_factory=dict)
+    builds: Callable[[str], bool] | None = None
+
+    def no_source(self, name: str) -> str:
+        """Why a name is not built from its source."""
+        if self.builds is None:
+            return "and nothing is built here"
+        if not self.builds(canonicalize_name(name)):
+            return "and `providers` asks for a wheel"
+        return "which is for other Pythons, or too new"
 
     @property
     def title(self) -> str:
@@ -70,6 +73,17 @@ def explain(refusal: Refusal, asker: Asker) -> NixError:
     said = evidence(refusal)
     names = mentioned(said, (item.name for item in asker.wanted))
     guilty = [item for item in asker.wanted if item.name in names]
+    text = "\n".join(said)
+    brought = next((pair[0] for pair in asker.provided.items() if _wish(*pair, text)), "")
+    if brought:
+        return _provided(brought, asker, guilty, said)
+    return _own_fault(refusal, asker, guilty, said)
+
+
+def _own_fault(
+    refusal: Refusal, asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]
+) -> NixError:
+    """Why nothing of the indexes fits."""
     text = "\n".join(said)
     unknown = re.search(rf"({_NAME}) was not found in the package registry", text)
     if unknown:
@@ -86,6 +100,48 @@ def explain(refusal: Refusal, asker: Asker) -> NixError:
             nothing, refusal.problem, asker, guilty, said, is_there=wheelless is not None
         )
     return _clash(asker, guilty, said)
+
+
+def _wish(name: str, version: str, text: str) -> tuple[str, str] | None:
+    """Who wants a version of `name` that is not `version`, in uv's words, and which."""
+    spelled = re.escape(name).replace(r"\-", "[-_.]")
+    wishes: list[tuple[str, str]] = re.findall(
+        rf"({_NAME}|this notebook)(?:[=<>]\S+)? depends? on {spelled}({_BOUND}(?:,{_BOUND})*)", text
+    )
+    return next((wish for wish in wishes if not _admits(wish[1], version)), None)
+
+
+def _admits(bounds: str, version: str) -> bool:
+    try:
+        return SpecifierSet(bounds).contains(readable_version(version), prereleases=True)
+    except InvalidSpecifier:
+        return True
+
+
+def _provided(
+    name: str, asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]
+) -> ResolutionError:
+    """Something else brings a version of `name`, and somebody wants another."""
+    reason = f"{asker.provided_by.get(name, 'conda')} brings `{name} {asker.provided[name]}`"
+    asked = next((item for item in asker.wanted if item.name == name), None)
+    wish = _wish(name, asker.provided[name], "\n".join(said))
+    if asked is None and wish is not None:
+        asked = guilty[0] if guilty else None
+        who = "it" if asked and asked.name == canonicalize_name(wish[0]) else f"`{wish[0]}`"
+        reason = f"{who} needs `{name}{wish[1].rstrip(',')}`, and {reason}"
+    return ResolutionError(
+        f"cannot resolve {asker.title}: {_subject(asked)}: {reason}",
+        details=said,
+        requirement=asked.text if asked else name,
+        notebook=asker.notebook,
+    )
+
+
+def wheelless(refusal: Refusal) -> set[str]:
+    """The normalised names of packages that uv found, but not as a wheel that fits."""
+    found = re.findall(rf"Wheels are required for `({_NAME})`", refusal.said)
+    found += [name for line in evidence(refusal) for name, _ in re.findall(_WHEELLESS, line)]
+    return {canonicalize_name(name) for name in found}
 
 
 def mentioned(said: Sequence[str], names: Iterable[str]) -> list[str]:
@@ -145,7 +201,7 @@ def _network(refusal: Refusal) -> NetworkError:
 def _unknown_name(
     name: str, refusal: Refusal, asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]
 ) -> ResolutionError | NetworkError:
-    own = next((item for item in asker.wanted if item.name == _normal(name)), None)
+    own = next((item for item in asker.wanted if item.name == canonicalize_name(name)), None)
     closed = tuple(dict.fromkeys(map(public_url, _LOGIN.findall(refusal.said))))
     if closed:
         return _closed_index(closed, own.text if own else name, asker)
@@ -153,7 +209,7 @@ def _unknown_name(
         summary = f"cannot resolve {asker.title}: no index has a package `{name}` (requirement {own.number} `{own.text}`)"
         return ResolutionError(
             summary,
-            hint=_module_hint(name),
+            hint=module_hint(name),
             requirement=own.text,
             notebook=asker.notebook,
         )
@@ -197,7 +253,7 @@ def _other_python(
     guilty: Sequence[Wanted],
     said: tuple[str, ...],
 ) -> ResolutionError:
-    own = next((item for item in asker.wanted if item.name == _normal(found[1])), None)
+    own = next((item for item in asker.wanted if item.name == canonicalize_name(found[1])), None)
     asked = own or (guilty[0] if guilty else None)
     return ResolutionError(
         f"cannot resolve {asker.title}: {_subject(asked)}: `{found[1]} {found[2]}` needs Python {found[3]},"
@@ -209,10 +265,7 @@ def _other_python(
 
 
 def _no_wheel(text: str) -> tuple[str, str] | None:
-    found = re.search(
-        rf"(?:all versions of )?({_NAME})({_BOUNDS}) ha(?:s|ve) no (?:usable wheels|wheels for Python|wheels with a matching)",
-        text,
-    )
+    found = re.search(_WHEELLESS, text)
     return (found[1], found[2].removeprefix("==")) if found else None
 
 
@@ -232,9 +285,9 @@ def _no_file(
 ) -> ResolutionError:
     """A version that is not there, or not as a wheel that fits."""
     name, version = nothing
-    own = next((item for item in asker.wanted if item.name == _normal(name)), None)
+    own = next((item for item in asker.wanted if item.name == canonicalize_name(name)), None)
     asked = own or (guilty[0] if guilty else None)
-    files = asker.files(_normal(name))
+    files = asker.files(canonicalize_name(name))
     exact = parsed_version(version)
     of_version = [file.filename for file in files if exact and file_version(file.filename) == exact]
     newest = _newest_wheelless(own, files, problem) if own and is_there else None
@@ -243,10 +296,10 @@ def _no_file(
             f"no version of `{name}` that is `{own.requirement.specifier}` has a wheel for"
             f" Python {problem.python} on {problem.system}"
         )
-        details = [f"`{name} {newest}` {_wheels_of(newest, files)}"]
+        details = [f"`{name} {newest}` {_files_of(name, newest, files, asker)}"]
     elif of_version:
         reason = f"`{name} {version}` has no wheel for Python {problem.python} on {problem.system}"
-        details = [f"it {_wheels_of(exact, files)}"]
+        details = [f"it {_files_of(name, exact, files, asker)}"]
     else:
         reason = _absence(name, version, problem)
         details = [f"the index has {_versions(files)}"] if files else []
@@ -255,7 +308,7 @@ def _no_file(
     return ResolutionError(
         f"cannot resolve {asker.title}: {_subject(asked)}: {reason}",
         details=tuple(details) or said,
-        hint=_module_hint(name),
+        hint=module_hint(name),
         requirement=asked.text if asked else name,
         notebook=asker.notebook,
     )
@@ -275,9 +328,9 @@ def _newest_wheelless(own: Wanted, files: Sequence[IndexFile], problem: Problem)
     return max(allowed, default=None)
 
 
-def _wheels_of(version: Version | None, files: Sequence[IndexFile]) -> str:
+def _files_of(name: str, version: Version | None, files: Sequence[IndexFile], asker: Asker) -> str:
     wheels = served(file.filename for file in files if file_version(file.filename) == version)
-    return f"has wheels for {wheels}" if wheels else "has source only, which is not supported yet"
+    return f"has wheels for {wheels}" if wheels else f"has source only, {asker.no_source(name)}"
 
 
 def _absence(name: str, version: str, problem: Problem) -> str:
@@ -303,18 +356,8 @@ def _clash(asker: Asker, guilty: Sequence[Wanted], said: tuple[str, ...]) -> Res
     )
 
 
-def _module_hint(name: str) -> str:
-    """The project to ask for instead, where `name` is that of a module."""
-    project = _PROJECT_OF_MODULE.get(_normal(name), "")
-    return f'`%nixenv add "{project}"`: the project of the module `{name}`' if project else ""
-
-
 def _subject(item: Wanted | None) -> str:
     return f"requirement {item.number} `{item.text}`" if item else "the notebook's kernel"
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _versions(files: Sequence[IndexFile]) -> str:

@@ -27,7 +27,7 @@ __all__ = ["contradictions"]
 
 def contradictions(question: Question, world: World) -> tuple[str, ...]:
     """One sentence for each of the notebook's requirements that keeps a package out of its time."""
-    named = {item.name: item for item in question.wanted if item.requirement.url is None}
+    named = {item.name: item for item in question.wanted if not item.is_direct}
     found: dict[str, tuple[Wanted, Hold]] = {}
     for target, hold in _untimely(question, world, named.keys() - TIMELESS - question.kernel):
         item = named[target]

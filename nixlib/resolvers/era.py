@@ -149,7 +149,8 @@ class Question:
         fresh: What it would choose without the notebook's upper bounds, name to version; None when
             that cannot be resolved.
         wanted: The notebook's requirements.
-        kernel: Names that are never held, because the kernel speaks Jupyter's protocol with them.
+        kernel: Names that are never held, because the kernel speaks Jupyter's protocol with them, or because
+            they come from elsewhere.
         fixed: Names whose installed version stays, so that what they need is a floor for holds.
         grace: Time after an era's date in which bug-fix releases still count.
     """
@@ -168,11 +169,11 @@ class Question:
 
 
 def without_bounds(wanted: Sequence[Wanted]) -> tuple[str, ...]:
-    """The notebook's requirements without their upper bounds; URLs stay."""
+    """The notebook's requirements without their upper bounds; what says where it is stays."""
     lines = []
     for item in wanted:
         free = Requirement(str(item.requirement))
-        if free.url is None:
+        if not item.is_direct:
             free.specifier = SpecifierSet(
                 ",".join(str(part) for part in free.specifier if part.operator in (">", ">=", "!="))
             )

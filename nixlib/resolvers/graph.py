@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from packaging.markers import Marker
 
 from nixlib.resolvers.requirements import public_url
+from nixlib.resolvers.sources.stubs import BESIDE, INSTEAD
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-__all__ = ["Edge", "Graph", "Node", "WheelFile", "parse_uv_lock", "parse_uv_lock_for", "reached"]
+__all__ = ["Edge", "Graph", "Node", "WheelFile", "parse_uv_lock", "reached"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Node:
     """One version of one package.
 
     `index` is the URL of the index it came from, empty for a direct URL; `uploaded` is RFC 3339, empty
-    where the index does not say.
+    where the index does not say; `told` is what the stub said that it needs, where that is what uv saw.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Node:
     wheels: tuple[WheelFile, ...] = ()
     requires: tuple[Edge, ...] = ()
     extras: Mapping[str, tuple[Edge, ...]] | None = None
+    told: frozenset[str] = frozenset()
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether no index gave it: it is something else's, or has yet to be built."""
+        return self.index in (BESIDE, INSTEAD)
 
 
 @dataclass(frozen=True)
@@ -73,22 +80,22 @@ class Graph:
     roots: frozenset[str]
     extras: Mapping[str, frozenset[str]]
 
-
-def parse_uv_lock(text: str, root: str, environment: Mapping[str, str]) -> Graph:
-    """The part of a `uv.lock` that is installed where `environment` (PEP 508) is true.
-
-    Args:
-        text: The file.
-        root: The normalised name of the project that the file was made for.
-        environment: Marker variables of one system and Python.
-    """
-    return parse_uv_lock_for(text, root, {"": environment})[""]
+    def without(self, names: Collection[str]) -> Graph:
+        """The same graph without the nodes of `names`, which something else installs; edges to them stay."""
+        nodes = {name: node for name, node in self.nodes.items() if name not in names}
+        return replace(self, nodes=nodes)
 
 
-def parse_uv_lock_for(
+def parse_uv_lock(
     text: str, root: str, environments: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Graph]:
-    """The same for several environments by name, of a file that is read once."""
+    """The part of a `uv.lock` that is installed in each of several environments, by their names.
+
+    Args:
+        text: The file; read once, which takes longer than each walk through it.
+        root: The normalised name of the project that the file was made for.
+        environments: Marker variables (PEP 508) of a system and its Python, by name.
+    """
     nodes = [_node(item) for item in tomllib.loads(text).get("package", [])]
     by_name: dict[str, list[Node]] = {}
     for node in nodes:

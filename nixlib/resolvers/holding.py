@@ -65,7 +65,7 @@ def choose(session: Session, problem: Problem) -> Choice | Refusal:
     round of holds (mostly one). What must be held is found without the previous lock's versions:
     otherwise what is merely not the newest would look old, and its dependencies would move.
     """
-    capped = any(item.capped and item.requirement.url is None for item in session.wanted)
+    capped = any(item.capped and not item.is_direct for item in session.wanted)
     if not (session.request.era and capped):
         answer = session.settle(problem)
         return answer if isinstance(answer, Refusal) else Choice(answer.graph)
@@ -74,7 +74,7 @@ def choose(session: Session, problem: Problem) -> Choice | Refusal:
         bare, requirements=(*without_bounds(session.wanted), *session.request.kernel)
     )
     with ThreadPoolExecutor(1) as thread:
-        other = thread.submit(session.settle, unbounded)
+        other = thread.submit(session.settle, unbounded, trial=True)
         answer = session.settle(bare)
         fresh = other.result()
     if isinstance(answer, Refusal):
@@ -171,11 +171,12 @@ def question_for(session: Session, graph: Graph, fresh: Mapping[str, str] | None
     """What the rule for old pins is asked about a resolution of this session."""
     named = {item.name for item in session.wanted}
     tree = reached(graph, (_name(line) for line in session.request.kernel)) - named
+    provided = session.request.elsewhere_provided
     return Question(
         graph=graph,
         fresh=fresh,
         wanted=session.wanted,
-        kernel=tree & _PROTOCOL,
+        kernel=(tree & _PROTOCOL) | provided,
         fixed=tree & _PROTOCOL,
         grace=timedelta(days=session.settings.grace_days),
     )

@@ -20,9 +20,11 @@ from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.graph import Graph, Node
 from nixlib.resolvers.locking import locked_index, locked_packages, without_wheel
 from nixlib.resolvers.requirements import Wanted
-from nixlib.resolvers.session import Session
+from nixlib.resolvers.session import Session, extraless
+from nixlib.resolvers.sources.stubs import Stub
 from nixlib.resolvers.uv import Solution
 from nixlib.resolvers.wheels import wheel_ranks
+from nixlib.variants import TORCH_PACKAGES
 
 __all__ = ["NOT_LOCKED", "grow"]
 
@@ -54,22 +56,45 @@ def grow(
         meanwhile()
 
     new = session.wanted[-len(session.request.added) :]
-    answer = session.settle(
+    asked = session.problem(first)
+    answer = session.ask(
         replace(
-            session.problem(first),
+            asked,
             requirements=tuple(str(item.requirement) for item in new),
             beside=tuple(others),
+            instead=(*asked.instead, *_locked_sources(previous)),
         ),
         ahead,
     )
     if not isinstance(answer, Solution) or session.notes:
         return None
-    graphs = {first: answer.graph, **answer.beside}
+    sources = {package.name for package in previous.packages if package.source}
+    if sources & extraless(answer.said):  # the lock does not know what extras of a source need
+        return None
+    graphs = {
+        system: graph.without(session.request.provided_for(system))
+        for system, graph in {first: answer.graph, **answer.beside}.items()
+    }
     added = _added(session, previous, graphs)
-    if added is None:
+    if added is None or (session.request.torch_index and _has_torch(added)):
         return None
     packages = (*_kept(previous, graphs), *locked_packages(session, added, {}))
-    return Resolution(tuple(sorted(packages)), tuple(sorted(graphs)), previous.notes)
+    return Resolution(
+        tuple(sorted(packages)),
+        tuple(sorted(graphs)),
+        previous.notes,
+        previous.build_packages,
+        choices=previous.choices,
+    )
+
+
+def _locked_sources(previous: Lock) -> list[Stub]:
+    """What the lock has as source: it is built as it is, or everything is resolved together."""
+    return [
+        Stub(package.name, package.version, package.requires)
+        for package in previous.packages
+        if package.source
+    ]
 
 
 def _look_ahead(session: Session, previous: Lock, systems: Sequence[str]) -> None:
@@ -88,14 +113,18 @@ def _is_simple(request: Request, wanted: Sequence[Wanted], previous: Lock) -> bo
     With an upper bound anywhere, the rule for old pins has to look at everything: what is new can bring
     an old package's dependency along (`networkx==2.5`, then `numpy`). A URL is chosen by nobody's version.
     """
+    provided = request.elsewhere_provided
     names = {package.name for package in previous.packages}
     return (
         bool(request.added)
+        # One run of uv is for all systems, and is told one version of each package from elsewhere.
+        and not request.provided_on
+        and names.isdisjoint(provided)
         and not request.upgrade
         and any(system in previous.systems for system in request.systems)
         and all(note.startswith(NOT_LOCKED) for note in previous.notes)
-        and all(canonicalize_name(line) in names for line in request.kernel)
-        and all(item.requirement.url is None for item in wanted)
+        and all(canonicalize_name(line) in names | provided for line in request.kernel)
+        and not any(item.is_direct for item in wanted)
         and not (request.era and any(item.capped for item in wanted))
     )
 
@@ -122,6 +151,11 @@ def _added(
     return added
 
 
+def _has_torch(graphs: Mapping[str, Graph]) -> bool:
+    """Whether something has an index of its own, from which one run of uv does not take it."""
+    return any(TORCH_PACKAGES & graph.nodes.keys() for graph in graphs.values())
+
+
 def _on(lock: Lock, system: str) -> dict[str, LockedPackage]:
     return {
         package.name: package
@@ -131,10 +165,9 @@ def _on(lock: Lock, system: str) -> dict[str, LockedPackage]:
 
 
 def _is_locked(session: Session, node: Node, package: LockedPackage | None) -> bool:
-    return package is not None and (package.version, package.index) == (
-        node.version,
-        locked_index(session, node),
-    )
+    if package is None or package.version != node.version:
+        return False
+    return node.is_stub or package.index == locked_index(session, node)
 
 
 def _kept(previous: Lock, graphs: Mapping[str, Graph]) -> list[LockedPackage]:

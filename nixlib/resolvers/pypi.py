@@ -8,13 +8,14 @@ wheel for somebody else's machine must not stop this one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from nixlib.cancel import Cancel
-from nixlib.errors import LockError, NetworkError, ResolutionError
-from nixlib.platforms import current_system
+from nixlib.errors import NetworkError, ResolutionError
+from nixlib.platforms import here_first
 from nixlib.progress import EventSink, Note, Phase, Progress, ignore
 from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.conflict import Asker, explain
@@ -22,29 +23,25 @@ from nixlib.resolvers.graph import Graph, reached
 from nixlib.resolvers.holding import Choice, choose
 from nixlib.resolvers.increment import NOT_LOCKED, grow
 from nixlib.resolvers.indexes import auth_for, credentials_source
-from nixlib.resolvers.locking import locked_packages, without_wheel
+from nixlib.resolvers.locking import (
+    build_packages,
+    built_here,
+    choices,
+    locked_packages,
+    without_wheel,
+)
 from nixlib.resolvers.requirements import parse_requirements, public_url
 from nixlib.resolvers.session import Session, open_session
+from nixlib.resolvers.sources.facts import FAILURES
+from nixlib.resolvers.torch import public_version
 from nixlib.resolvers.uv import Refusal, Solution
 from nixlib.resolvers.wheels import served
 from nixlib.settings import Settings
+from nixlib.variants import TORCH_PACKAGES
 
-__all__ = ["PypiResolver", "auth_for", "credentials_source", "find_again", "resolve_pypi"]
+_REBUILDS = 4
 
-
-@dataclass(frozen=True)
-class PypiResolver:
-    """`resolve_pypi` behind the protocol that all resolvers share."""
-
-    settings: Settings
-    on_event: EventSink = ignore
-    cancel: Cancel | None = None
-
-    def resolve(self, request: Request) -> Resolution:
-        """See `resolve_pypi`."""
-        return resolve_pypi(
-            request, settings=self.settings, on_event=self.on_event, cancel=self.cancel
-        )
+__all__ = ["auth_for", "credentials_source", "find_again", "resolve_pypi"]
 
 
 def resolve_pypi(
@@ -72,9 +69,10 @@ def resolve_pypi(
     """
     say, cancel = on_event or ignore, cancel or Cancel()
     say(Phase("resolve"))
-    wanted = parse_requirements(request.requirements)
-    first, *others = _in_order(request.systems)
-    with open_session(request, wanted, settings, cancel) as session:
+    wanted = parse_requirements(request.requirements, request.numbers)
+    first, *others = here_first(request.systems)
+    resolve = partial(resolve_pypi, settings=settings, cancel=cancel)
+    with open_session(request, wanted, settings, cancel, resolve) as session:
         if replaced := session.indexes.replaced:
             text = f"other machines cannot follow it, so `{session.indexes.default.public}` is asked instead"
             say(Note("warning", text, f"`{replaced}`"))
@@ -82,19 +80,25 @@ def resolve_pypi(
         if grown is not None:
             say(Progress("resolve", len(request.systems), len(request.systems)))
             return grown
-        asker = Asker(request.notebook, wanted, session.pages.files)
+        session.wanted = session.sources.open(wanted)
+        asker = _asker(session, first)
         _exempt_kernel(session, (first, *others))
-        primary = choose(session, session.problem(first))
-        if isinstance(primary, Refusal):
-            raise explain(primary, asker)
+        primary = _first(session, first, asker)
         say(Progress("resolve", 1, len(request.systems)))
-        _check_wheels(primary.graph, first, request, asker)
-        graphs, left_out = _others(session, primary, others)
+        _check_wheels(_locked(session, first, primary.graph), first, request, asker)
+        graphs, left_out = _others(session, primary, first, others)
         say(Progress("resolve", len(request.systems), len(request.systems)))
-        graphs = {first: primary.graph, **graphs}
+        graphs = {first: _locked(session, first, primary.graph), **graphs}
         packages = locked_packages(session, graphs, primary.held)
-        notes = (*sorted(session.notes), *primary.notes, *left_out)
-    return Resolution(packages, tuple(sorted(graphs)), notes)
+        notes = (*sorted(session.notes), *session.sources.facts.notes, *primary.notes, *left_out)
+        return Resolution(
+            packages,
+            tuple(sorted(graphs)),
+            notes,
+            build_packages(session, packages),
+            built=built_here(session, packages, graphs),
+            choices=choices(session, graphs),
+        )
 
 
 def find_again(
@@ -123,20 +127,48 @@ def find_again(
         NetworkError: An index did not answer.
     """
     request = Request((), "3.11.0", (), indexes=asked)
-    with open_session(request, (), settings, cancel or Cancel()) as session:
+    resolve = partial(resolve_pypi, settings=settings)
+    with open_session(request, (), settings, cancel or Cancel(), resolve) as session:
         files = session.pages.files(name)
     return next((file.url for file in files if public_url(file.url) == url), url)
 
 
-def _in_order(systems: Sequence[str]) -> list[str]:
-    """The running system first, if it is among them."""
-    if not systems:
-        raise LockError("a lock needs at least one system")
-    try:
-        here = current_system()
-    except LockError:
-        here = ""
-    return sorted(set(systems), key=lambda system: (system != here, system))
+def _asker(session: Session, system: str) -> Asker:
+    request = session.request
+
+    def builds(name: str) -> bool:
+        return "sdist" in request.providers.formats(name)
+
+    return Asker(
+        request.notebook,
+        session.wanted,
+        session.pages.files,
+        request.provided_for(system),
+        request.provided_by,
+        builds=builds if request.builder else None,
+    )
+
+
+def _first(session: Session, system: str, asker: Asker) -> Choice:
+    """What the system that is decided first gets, with everything built that comes as source.
+
+    What a build says may be another thing than what wheels for other machines say: then it counts.
+
+    Raises:
+        ResolutionError: Nothing fits.
+        BuildError: Something cannot be built.
+    """
+    for _ in range(_REBUILDS):
+        choice = choose(session, session.problem(system))
+        if isinstance(choice, Refusal):
+            raise explain(choice, asker)
+        if not session.sources.build_all(choice.graph):
+            return choice
+    raise ResolutionError(
+        f"cannot resolve {asker.title}: what it builds needs other packages at every build",
+        requirement="",
+        notebook=session.request.notebook,
+    )
 
 
 def _exempt_kernel(session: Session, systems: Sequence[str]) -> None:
@@ -150,11 +182,11 @@ def _exempt_kernel(session: Session, systems: Sequence[str]) -> None:
 
     def kernel(system: str) -> Solution | Refusal:
         asked = replace(session.problem(system), requirements=session.request.kernel)
-        return session.settle(replace(asked, exclude_newer=None, preferences={}))
+        return session.settle(replace(asked, exclude_newer=None, preferences={}), trial=True)
 
     own = tuple(str(item.requirement) for item in session.wanted)
     notebook = session.settle(
-        replace(session.problem(systems[0]), requirements=own, preferences={})
+        replace(session.problem(systems[0]), requirements=own, preferences={}), trial=True
     )
     with ThreadPoolExecutor(len(systems)) as threads:
         answers = [
@@ -168,12 +200,13 @@ def _exempt_kernel(session: Session, systems: Sequence[str]) -> None:
 
 
 def _others(
-    session: Session, primary: Choice, systems: Sequence[str]
+    session: Session, primary: Choice, first: str, systems: Sequence[str]
 ) -> tuple[dict[str, Graph], list[str]]:
     """The same for the other systems; those that cannot be served, each with a note why."""
     if not systems:
         return {}, []
     versions = {name: node.version for name, node in primary.graph.nodes.items()}
+    session.sources.follow(first, systems)
 
     def one(system: str) -> Graph | str:
         asked = session.problem(system)
@@ -181,15 +214,23 @@ def _others(
             asked,
             requirements=(*asked.requirements, *primary.assumed),
             constraints=primary.constraints or asked.constraints,
-            preferences={**asked.preferences, **versions, **_own(session, system)},
+            preferences={
+                **asked.preferences,
+                **_here_too(versions, system),
+                **_own(session, system),
+            },
         )
-        answer = session.settle(problem)
+        try:
+            answer = session.settle(problem)
+        except FAILURES as error:
+            return _nameless(error.summary)
         if isinstance(answer, Refusal):
-            return _reason(session, answer)
-        missing = without_wheel(answer.graph, system, session.request.python)
-        return (
-            f"`{missing.name} {missing.version}` has no wheel for it" if missing else answer.graph
-        )
+            return _reason(session, answer, system)
+        graph = _locked(session, system, answer.graph)
+        missing = without_wheel(graph, system, session.request.python)
+        if missing:
+            return f"`{missing.name} {missing.version}` has no wheel for it"
+        return session.sources.unlockable(answer.graph) or graph
 
     with ThreadPoolExecutor(len(systems)) as threads:
         answers = dict(zip(systems, threads.map(one, systems), strict=True))
@@ -202,6 +243,21 @@ def _others(
     return graphs, notes
 
 
+def _here_too(versions: Mapping[str, str], system: str) -> dict[str, str]:
+    """Versions of the first system, as another one knows them: macOS has no variants of PyTorch."""
+    if system.endswith("-linux"):
+        return dict(versions)
+    return {
+        name: public_version(version) if name in TORCH_PACKAGES else version
+        for name, version in versions.items()
+    }
+
+
+def _locked(session: Session, system: str, graph: Graph) -> Graph:
+    """What of a resolution a lock has: all but what comes from elsewhere."""
+    return graph.without(session.request.provided_for(system))
+
+
 def _own(session: Session, system: str) -> dict[str, str]:
     """What the previous lock had on that system only, where it may stay."""
     own = session.request.elsewhere.get(system, {})
@@ -209,17 +265,21 @@ def _own(session: Session, system: str) -> dict[str, str]:
     return {name: version for name, version in own.items() if kept.get(name) == version}
 
 
-def _reason(session: Session, refusal: Refusal) -> str:
+def _reason(session: Session, refusal: Refusal, system: str) -> str:
     """Why a system is left out, in one line; a registry that is down is an error all the same.
 
     Raises:
         NetworkError: The registry did not answer.
     """
-    error = explain(refusal, Asker("", session.wanted, session.pages.files))
+    error = explain(refusal, replace(_asker(session, system), notebook=""))
     if isinstance(error, NetworkError):
         raise error
-    nameless = re.sub(r"^cannot resolve this notebook: ", "", error.summary)
-    return re.sub(r" on [a-z0-9_]+-(linux|darwin)$", "", nameless)
+    return re.sub(r" on [a-z0-9_]+-(linux|darwin)$", "", _nameless(error.summary))
+
+
+def _nameless(summary: str) -> str:
+    """A message without the notebook that it is about, which the reader of a note knows."""
+    return re.sub(r"^cannot resolve (this notebook|`[^`]*`): ", "", summary)
 
 
 def _check_wheels(graph: Graph, system: str, request: Request, asker: Asker) -> None:

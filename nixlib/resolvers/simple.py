@@ -125,6 +125,7 @@ class ProjectPages:
         self._web = web
         self._cache = cache
         self._known: dict[str, tuple[IndexFile, ...]] = {}
+        self._found_at: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def fetch(self, names: Iterable[str]) -> None:
@@ -145,11 +146,16 @@ class ProjectPages:
         for index in self._indexes.simple():
             found = self._read(index, name)
             if found:
+                self._found_at[name] = index.public
                 break
         else:
             found = ()
         with self._lock:
             return self._known.setdefault(name, found)
+
+    def index_of(self, name: str) -> str:
+        """The URL, without secrets, of the index that has a project; empty when none has."""
+        return self._found_at.get(name, "") if self.files(name) else ""
 
     def _read(self, index: Index, name: str) -> tuple[IndexFile, ...]:
         base, _, query = index.url.partition("?")

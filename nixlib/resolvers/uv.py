@@ -8,10 +8,9 @@ environment variables; no file has them. `uv lock`, not `uv pip compile`: only i
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
+import re
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,10 @@ import uv
 from nixlib.cancel import Cancel
 from nixlib.errors import ResolutionError
 from nixlib.platforms import marker_environment
-from nixlib.resolvers.graph import Graph, parse_uv_lock_for
+from nixlib.processgroup import end_group
+from nixlib.resolvers.graph import Graph, parse_uv_lock
 from nixlib.resolvers.indexes import Indexes
+from nixlib.resolvers.sources.stubs import BESIDE, INSTEAD, Stub
 
 __all__ = ["OLDEST_KERNEL", "ROOT", "LegacyMetadata", "Problem", "Refusal", "Solution", "solve"]
 
@@ -38,6 +39,7 @@ OLDEST_KERNEL = "ipykernel>=6.0"
 # that make one resolution. A page is believed for a minute, a file (its name has its version) for ever.
 _CACHING = {"api": "max-age=60", "files": "max-age=365000000, immutable"}
 _BINARY_LOCK = threading.Lock()
+_SEARCH = re.compile(r"Searching for a compatible version of ([a-z0-9-]+)\S* \(([^)]*)\)")
 _POLL = 0.002  # seconds between two looks at a running uv
 
 # Variables of uv that say how to reach an index or where to cache. The rest (UV_RESOLUTION,
@@ -87,6 +89,10 @@ class Problem:
         exempt: Names that `exclude_newer` does not bind.
         preferences: Versions to keep where they fit.
         legacy: Metadata that uv must not read itself.
+        instead: Packages whose only versions these are: no index is asked for their names.
+        offered: Versions beside those that indexes have.
+        placed: Direct dependencies that are taken from the index of this URL only, which nothing else is.
+        traced: Whether uv tells what it looks for in vain.
     """
 
     requirements: tuple[str, ...]
@@ -98,15 +104,23 @@ class Problem:
     preferences: Mapping[str, str] = field(default_factory=dict)
     legacy: tuple[LegacyMetadata, ...] = ()
     beside: tuple[str, ...] = ()
+    instead: tuple[Stub, ...] = ()
+    offered: tuple[Stub, ...] = ()
+    placed: Mapping[str, str] = field(default_factory=dict)
+    traced: bool = False
 
 
 @dataclass(frozen=True)
 class Solution:
-    """uv's answer, what it said meanwhile, and its answer for each system beside."""
+    """uv's answer, what it said meanwhile, and its answer for each system beside.
+
+    `unserved` has what it looked for in vain on the way, each with the bounds, where the problem is traced.
+    """
 
     graph: Graph
     said: str
     beside: Mapping[str, Graph] = field(default_factory=dict)
+    unserved: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,16 +160,23 @@ def solve(
         folder = Path(name)  # mkdtemp makes it 0700: an index's query may be a secret
         (folder / "pyproject.toml").write_text(project_toml(problem), encoding="utf-8")
         (folder / "uv.toml").write_text(uv_toml(problem, indexes), encoding="utf-8")
+        for place, stubs in ((INSTEAD, problem.instead), (BESIDE, problem.offered)):
+            if stubs:
+                (folder / place).mkdir()
+            for stub in stubs:
+                (folder / place / stub.filename).write_bytes(stub.wheel())
         if problem.preferences:
             (folder / "uv.lock").write_text(previous_lock(problem, indexes), encoding="utf-8")
-        code, said = _run(folder, _environment(indexes, timeout), cancel, meanwhile)
+        environ = _environment(indexes, timeout, traced=problem.traced)
+        code, everything = _run(folder, environ, cancel, meanwhile)
+        said, unserved = _without_trace(everything) if problem.traced else (everything, ())
         if code != 0:
             return Refusal(problem, said)
         text = (folder / "uv.lock").read_text(encoding="utf-8")
     systems = (problem.system, *problem.beside)
     known = {system: marker_environment(system, problem.python) for system in systems}
-    graphs = parse_uv_lock_for(text, ROOT, known)
-    return Solution(graphs.pop(problem.system), said, graphs)
+    graphs = parse_uv_lock(text, ROOT, known)
+    return Solution(graphs.pop(problem.system), said, graphs, unserved)
 
 
 def _run(
@@ -179,17 +200,9 @@ def _run(
                 cancel.wait(_POLL)
             cancel.check()
         finally:
-            _end(process)
+            end_group(process)
         said.seek(0)
         return process.returncode, said.read().decode("utf-8", errors="replace")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill uv and what it started (keyring, git), and reap it, unless it has ended."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _binary() -> str:
@@ -207,7 +220,23 @@ def _binary() -> str:
             ) from error
 
 
-def _environment(indexes: Indexes, timeout: float) -> dict[str, str]:
+def _without_trace(said: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """What uv said, and what its trace says that it looked for without then selecting it.
+
+    Of two versions of a package, the newer of which needs what has no wheel, uv takes the older one and has
+    nothing to explain; only its trace tells. A uv that traces in other words costs nothing but this.
+    """
+    unserved: dict[tuple[str, str], None] = {}
+    search: re.Match[str] | None = None
+    for line in said.splitlines():
+        if search and not re.search(rf"Selecting: {re.escape(search[1])}(?![a-z0-9-])", line):
+            unserved[search[1], search[2]] = None
+        search = _SEARCH.search(line)
+    plain = [line for line in said.splitlines() if not line.startswith(("DEBUG", "TRACE"))]
+    return "\n".join(plain), tuple(unserved)
+
+
+def _environment(indexes: Indexes, timeout: float, *, traced: bool = False) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -215,7 +244,8 @@ def _environment(indexes: Indexes, timeout: float) -> dict[str, str]:
     }
     kept["UV_HTTP_TIMEOUT"] = str(max(1, round(timeout)))
     kept["UV_HTTP_RETRIES"] = "2"
-    kept["RUST_LOG"] = "uv=warn"  # the only place where uv tells whose metadata it could not read
+    # The only place where uv tells whose metadata it could not read, and what it looks for.
+    kept["RUST_LOG"] = "uv=warn,uv_resolver::resolver=debug" if traced else "uv=warn"
     if indexes.certificates:
         kept.setdefault("SSL_CERT_FILE", indexes.certificates)
     for number, index in enumerate(indexes.asked):
@@ -245,7 +275,19 @@ def project_toml(problem: Problem) -> str:
             "constraint-dependencies": list(problem.constraints),
         },
     }
-    return "".join(f"[{name}]\n{_lines(table)}" for name, table in tables.items())
+    # Indexes for some names only are declared here: `tool.uv.sources` does not know those of `uv.toml`.
+    places = {
+        url: f"nixenv-place-{number}"
+        for number, url in enumerate(sorted(set(problem.placed.values())))
+    }
+    if places:
+        tables["tool.uv.sources"] = {
+            name: {"index": places[url]} for name, url in sorted(problem.placed.items())
+        }
+    return "".join(f"[{name}]\n{_lines(table)}" for name, table in tables.items()) + "".join(
+        "[[tool.uv.index]]\n" + _lines({"name": name, "url": url, "explicit": True})
+        for url, name in places.items()
+    )
 
 
 def _marker(system: str, python: str) -> str:
@@ -262,7 +304,12 @@ def uv_toml(problem: Problem, indexes: Indexes) -> str:
     if problem.exclude_newer:
         limits["exclude-newer"] = problem.exclude_newer
         limits["exclude-newer-package"] = dict.fromkeys(sorted(problem.exempt), False)
-    tables = [
+    if problem.offered:
+        limits["find-links"] = [f"./{BESIDE}"]
+    # uv takes a package from the first index that knows its name.
+    first = {"name": "nixenv-instead", "url": f"./{INSTEAD}", "format": "flat"}
+    tables = [_lines(first)] if problem.instead else []
+    tables += [
         _lines(
             {
                 "name": f"nixenv-{number}",
@@ -306,6 +353,7 @@ def previous_lock(problem: Problem, indexes: Indexes) -> str:
                 dict.fromkeys(sorted(problem.exempt), False)
             )
     urls = list(dict.fromkeys(index.public for index in indexes.asked if not index.flat))
+    urls += sorted(set(problem.placed.values()))
     return head + "".join(
         "[[package]]\n" + _lines({"name": name, "version": version, "source": {"registry": url}})
         for name, version in sorted(problem.preferences.items())

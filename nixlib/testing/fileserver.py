@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,16 +40,20 @@ class Trouble:
 class FileServer:
     """Serves `files` by path; `troubles` are spent one for each request of a path, in order.
 
-    `asked` counts requests by path, `ranges` has every `Range` that was asked for.
+    `asked` counts requests by path, `ranges` has every `Range` that was asked for, `unchanged` counts
+    conditional requests by path that were answered with 304. A `login` is asked for of everybody.
     """
 
     files: Mapping[str, bytes]
     troubles: Mapping[str, Sequence[Trouble]] = field(default_factory=dict)
     ranges: list[str] = field(default_factory=list)
     asked: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    unchanged: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    login: str = ""
 
     def __enter__(self) -> Self:
-        self._http = _Http(("127.0.0.1", 0), _handler(self))
+        self._http = _Http(("127.0.0.1", 0), _Handler)
+        self._http.files = self
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -71,49 +76,62 @@ class FileServer:
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    files: FileServer
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that give up are what some tests are about."""
 
 
-def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version: Literal["HTTP/1.1"] = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version: Literal["HTTP/1.1"] = "HTTP/1.1"
+    server: _Http
 
-        def do_GET(self) -> None:
-            path = self.path.lstrip("/")
-            trouble = server.next_trouble(path)
-            time.sleep(trouble.silent)
-            data = server.files.get(path)
-            if trouble.redirect:
-                self._head(302, 0, Location=trouble.redirect)
-            elif data is None or trouble.status != 200:  # noqa: PLR2004
-                self._head(trouble.status if data is not None else 404, 0)
-            else:
-                self._send(bytes(len(data)) if trouble.altered else data, trouble.cut_after)
+    def do_GET(self) -> None:
+        path, server = self.path.lstrip("/"), self.server.files
+        trouble = server.next_trouble(path)
+        time.sleep(trouble.silent)
+        data = server.files.get(path)
+        if server.login and self.headers.get("Authorization") != server.login:
+            self._head(401, 0)
+        elif trouble.redirect:
+            self._head(302, 0, Location=trouble.redirect)
+        elif data is None or trouble.status != 200:  # noqa: PLR2004
+            self._head(trouble.status if data is not None else 404, 0)
+        elif self.headers.get("If-None-Match") == _tag(data):
+            server.unchanged[path] += 1
+            self._head(304, 0, ETag=_tag(data))
+        else:
+            self._send(bytes(len(data)) if trouble.altered else data, trouble.cut_after)
 
-        def _send(self, data: bytes, cut_after: int | None) -> None:
-            start = 0
-            asked = self.headers.get("Range", "")
-            if asked.startswith("bytes=") and self.headers.get("If-Range") == '"tag"':
-                server.ranges.append(asked)
-                start = int(asked.removeprefix("bytes=").rstrip("-"))
-            span = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
-            self._head(206 if start else 200, len(data) - start, ETag='"tag"', **span)
-            if cut_after is None:
-                self.wfile.write(data[start:])
-                return
-            self.wfile.write(data[start:cut_after])
-            self.close_connection = True
+    do_HEAD = do_GET  # noqa: N815
 
-        def _head(self, status: int, size: int, **fields: str) -> None:
-            self.send_response(status)
-            for name, value in fields.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(size))
-            self.end_headers()
+    def _send(self, data: bytes, cut_after: int | None) -> None:
+        start = 0
+        asked = self.headers.get("Range", "")
+        if asked.startswith("bytes=") and self.headers.get("If-Range") == _tag(data):
+            self.server.files.ranges.append(asked)
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        span = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+        self._head(206 if start else 200, len(data) - start, ETag=_tag(data), **span)
+        if self.command == "HEAD":
+            return
+        if cut_after is None:
+            self.wfile.write(data[start:])
+            return
+        self.wfile.write(data[start:cut_after])
+        self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
+    def _head(self, status: int, size: int, **fields: str) -> None:
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
 
-    return Handler
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def _tag(data: bytes) -> str:
+    """What changes with the bytes."""
+    return f'"{len(data)}-{zlib.crc32(data)}"'

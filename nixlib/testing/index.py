@@ -7,11 +7,13 @@ times, no sizes, credentials, secrets in the files' links, slowness, status 500.
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import io
 import json
 import re
+import tarfile
 import threading
 import time
 import zipfile
@@ -25,7 +27,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["IndexServer", "Manners", "ServedFile", "make_wheel"]
+__all__ = ["IndexServer", "Manners", "ServedFile", "make_sdist", "make_wheel"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,61 @@ def make_wheel(
             archive.writestr(zipfile.ZipInfo(path, (1980, 1, 1, 0, 0, 0)), text)
     header = members[f"{stem}.dist-info/METADATA"].encode()
     return ServedFile(f"{stem}-{tag}.whl", buffer.getvalue(), uploaded, requires_python, header)
+
+
+def make_sdist(
+    name: str,
+    version: str,
+    *,
+    requires: Iterable[str] = (),
+    build: Iterable[str] | None = (),
+    uploaded: str = "2020-01-01T00:00:00Z",
+    files: Mapping[str, str] | None = None,
+    requires_python: str = "",
+) -> ServedFile:
+    """The source archive of what `make_wheel` makes, with a backend of its own that needs nothing but Python.
+
+    `build` is what its `pyproject.toml` says that it wants to be built with; None leaves that file out.
+    """
+    stem = f"{name.replace('-', '_')}-{version}"
+    wheel = make_wheel(
+        name, version, requires=requires, files=files, requires_python=requires_python
+    )
+    members = {"PKG-INFO": wheel.metadata.decode()}
+    with zipfile.ZipFile(io.BytesIO(wheel.data)) as archive:
+        members |= {f"built/{path}": archive.read(path).decode() for path in archive.namelist()}
+    if build is not None:
+        system = f'requires = {json.dumps(list(build))}\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        members |= {"pyproject.toml": f"[build-system]\n{system}", "backend.py": _BACKEND}
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for path, text in sorted(members.items()):
+            member = tarfile.TarInfo(f"{stem}/{path}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return ServedFile(f"{stem}.tar.gz", buffer.getvalue(), uploaded, requires_python)
+
+
+_BACKEND = '''"""Zips `built/`, which is the wheel as it will be."""
+import os
+import zipfile
+
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    (info,) = [name for name in os.listdir("built") if name.endswith(".dist-info")]
+    filename = info[: -len(".dist-info")] + "-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(wheel_directory, filename), "w") as archive:
+        for folder, _, files in sorted(os.walk("built")):
+            for name in sorted(files):
+                path = os.path.join(folder, name)
+                with open(path) as file:
+                    inside = os.path.relpath(path, "built")
+                    archive.writestr(zipfile.ZipInfo(inside, (1980, 1, 1, 0, 0, 0)), file.read())
+    return filename
+'''
 
 
 def _record(members: Mapping[str, str], own: str) -> str:

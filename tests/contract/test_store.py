@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from builders import gone, shell_build
 from daemons import (
     needs_nix,
     nix,
@@ -18,7 +19,14 @@ from daemons import (
 from newest_nix import newest_nix
 
 from nixlib import gcroots, nar
-from nixlib.errors import InvalidStorePathError, NarError, StoreError
+from nixlib.cancel import Cancel
+from nixlib.errors import (
+    BuildError,
+    InvalidStorePathError,
+    NarError,
+    RealisationCancelledError,
+    StoreError,
+)
 from nixlib.pathinfo import PathInfo
 from nixlib.store import Store, open_store
 from nixlib.storepath import StorePath, fixed_output_path
@@ -52,10 +60,13 @@ def case(request: pytest.FixtureRequest, open_dir: Path) -> Iterator[Case]:  # n
     elif request.param == "process":
         yield Case(lambda: open_store(str(root)), lambda: nix(root, "nix-store", "--gc"))
     elif request.param == "newest":
-        env = newest_nix().env()
-        yield Case(
-            lambda: open_store(str(root), env=env), lambda: nix(root, "nix-store", "--gc", env=env)
-        )
+        newest = newest_nix()
+        env = newest.env()
+        with newest.place() as place:
+            yield Case(
+                lambda: open_store(f"{place}/store", env=env),
+                lambda: nix(place / "store", "nix-store", "--gc", env=env),
+            )
     else:
         daemon = start_daemon(root, open_dir / "run" / "socket")
         try:
@@ -296,6 +307,106 @@ def test_substituting_what_nobody_has_gives_nothing(store: Store) -> None:
     package, _ = add_pair(store)
     assert store.substitute([package.path]) == frozenset()
     assert store.substitute([]) == frozenset()
+
+
+ENDLESS = "while :; do :; done"
+
+
+def test_built_output_is_where_it_was_computed_to_be(store: Store) -> None:
+    source = store.add_tree("source", tree_of({"a": "b"})).path
+    script = f'read line < {source.in_dir()}/a || :; echo "$line {source.in_dir()}" > "$out"'
+    derivation = shell_build(store, script, sources=[source])
+    path = store.build(derivation)
+    assert path == derivation.output()
+    assert store.physical(path).read_text() == f"b {source.in_dir()}\n"
+    info = store.query_path_info(path)
+    assert info is not None
+    assert info.references == (source,)
+
+
+def test_lines_of_a_builder_come_in_order(store: Store) -> None:
+    lines: list[str] = []
+    script = 'echo one; echo two >&2; echo; printf three; echo x > "$out"'
+    store.build(shell_build(store, script), on_log=lines.append)
+    assert lines == ["one", "two", "", "three"]
+
+
+def test_what_is_valid_is_not_built_again(store: Store) -> None:
+    lines: list[str] = []
+    derivation = shell_build(store, 'echo built; echo x > "$out"')
+    assert store.build(derivation, on_log=lines.append) == store.build(derivation)
+    assert lines == ["built"]
+
+
+def test_builder_that_fails_is_an_error_with_its_last_lines(store: Store) -> None:
+    derivation = shell_build(store, "echo one; echo two; exit 3")
+    with pytest.raises(BuildError) as caught:
+        store.build(derivation)
+    error = caught.value
+    assert (error.reason, error.status) == ("failed", 3)
+    assert error.log_tail == ("one", "two")
+    assert error.details == ("one", "two")
+    assert error.drv_path == derivation.path().in_dir()
+    assert store.query_valid_paths([derivation.output()]) == frozenset()
+
+
+def test_builder_that_makes_nothing_is_an_error(store: Store) -> None:
+    with pytest.raises(BuildError) as caught:
+        store.build(shell_build(store, ":"))
+    assert (caught.value.reason, caught.value.status) == ("failed", 0)
+
+
+def test_builder_that_says_nothing_is_killed(store: Store) -> None:
+    with pytest.raises(BuildError) as caught:
+        store.build(shell_build(store, f"echo begun; {ENDLESS} # is-silent"), silence=1)
+    assert (caught.value.reason, caught.value.log_tail) == ("silent", ("begun",))
+    assert gone("is-silent")
+
+
+def test_builder_that_takes_too_long_is_killed(store: Store) -> None:
+    with pytest.raises(BuildError) as caught:
+        store.build(shell_build(store, f"{ENDLESS} # is-long"), limit=1)
+    assert caught.value.reason == "too-long"
+    assert gone("is-long")
+
+
+@pytest.mark.parametrize("body", [":", "echo talking"], ids=["silent", "talking"])
+def test_cancel_ends_a_builder_and_what_it_started(store: Store, body: str) -> None:
+    cancel = Cancel()
+    word = f"is-cancelled-{id(cancel)}"
+    script = f"(while :; do :; done) & echo begun; while :; do {body}; done # {word}"
+    derivation = shell_build(store, script)
+    with pytest.raises(RealisationCancelledError):
+        store.build(derivation, on_log=lambda _: cancel.set(), cancel=cancel)
+    assert gone(word)
+    assert store.query_valid_paths([derivation.output()]) == frozenset()
+
+
+def test_store_is_used_while_it_builds(store: Store) -> None:
+    """Two builds, and a query from inside the log of each."""
+    source = store.add_tree("source", tree_of({"a": "b"})).path
+    found = []
+
+    def build(number: int) -> StorePath:
+        script = f'echo {number}; echo {number} > "$out"'
+        derivation = shell_build(store, script, name=f"built-{number}")
+        return store.build(derivation, on_log=lambda _: found.append(store.physical(source)))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(build, range(2)))) == 2
+    assert len(found) == 2
+
+
+def test_build_that_needs_an_absent_path_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError):
+        store.build(shell_build(store, 'echo x > "$out"', sources=[ABSENT]))
+
+
+def test_output_has_a_temporary_root(case: Case) -> None:
+    with case.open() as store:
+        path = store.build(shell_build(store, 'echo x > "$out"'))
+        case.collect()
+        assert store.query_valid_paths([path]) == {path}
 
 
 def test_closed_store_refuses(case: Case) -> None:

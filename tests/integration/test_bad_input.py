@@ -216,7 +216,7 @@ REQUIREMENTS = {
     "git": "git+https://github.com/pandas-dev/pandas",
     "url-without-name": "https://files.example/x-1-py3-none-any.whl",
     "file-url": "x @ file:///etc/x-1-py3-none-any.whl",
-    "sdist-url": "x @ https://files.example/x-1.tar.gz",
+    "no-archive": "x @ https://files.example/x-1.rar",
     "two-lines": "pandas\nnumpy",
     "control": "pandas\x1b[31m",
     "emoji": "🐼",

@@ -15,8 +15,8 @@ from daemons import (
     verify,
 )
 
-from nixlib.caches.narinfo import sri
 from nixlib.caches.substituter import fetch_from_caches
+from nixlib.sri import sri
 from nixlib.store import DaemonStore, open_store
 from nixlib.storepath import StorePath
 from nixlib.tree import Regular, Symlink, tree_of

@@ -210,13 +210,20 @@ def test_namespaces_that_are_off_are_a_warning_with_their_switch():
     assert found["command"] == "sudo sysctl -w user.max_user_namespaces=15000"
 
 
-@pytest.mark.parametrize(
-    ("value", "state"), [("true", "ok"), ("relaxed", "ok"), ("false", "warning")]
-)
-def test_sandbox_is_seen_as_nix_is_set(value, state):
+@pytest.mark.parametrize("value", ["true", "relaxed", "false"])
+def test_sandbox_is_seen_as_nix_is_set(value):
     found = findings_of("check_sandbox", NIX_CONFIG=f"sandbox = {value}")["sandbox"]
-    assert found["state"] == state
+    assert found["state"] == "ok"
     assert f"`sandbox = {value}`" in found["what"]
+
+
+@pytest.mark.parametrize(("value", "state"), [("true", "ok"), ("false", "warning")])
+def test_where_builds_cannot_make_a_sandbox_the_line_for_nix_is_shown(value, state):
+    off = in_namespace("echo 0 > /proc/sys/user/max_user_namespaces", own_users=True)
+    env = {"NIX_CONFIG": f"sandbox = {value}"}
+    found = findings_of("check_sandbox", prefix=off, **env)["sandbox"]
+    assert found["state"] == state
+    assert ("sandbox = true" in found["command"]) == (state == "warning")
 
 
 @pytest.mark.parametrize(("value", "state"), [("1", "warning"), ("", "ok")])

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.composition.bytecode import compile_in_background, prepare_pycache, read_mirror, sweep
+from nixlib.composition.bytecode import compile_in_background, prepare_pycache, sweep
 from nixlib.composition.compose import InterpreterPackage, compose
+from nixlib.composition.mirror import read_mirror
 from nixlib.composition.package import FACTS_NAME, Package, StoreListing, parse_facts
 from nixlib.interpreters.host_python import find_hosts
 from nixlib.interpreters.host_tree import host_tree

@@ -19,10 +19,10 @@ from nixlib.interpreters.host_tree import fingerprint, host_tree
 from nixlib.interpreters.interpreter import lock_interpreter, realise_interpreter
 from nixlib.interpreters.precompile import write_tree
 from nixlib.interpreters.standalone import choose, known_releases
-from nixlib.lock import Artifact
+from nixlib.lock import Artifact, LockedInterpreter
 from nixlib.nar import nar_hash
 from nixlib.platforms import SYSTEMS, current_system, python_minor
-from nixlib.settings import Settings
+from nixlib.settings import STANDALONE_MIRROR, Settings
 from nixlib.store import open_store
 from nixlib.testing.python_mirror import release_tarball, serve_mirror, write_mirror
 from nixlib.tree import Regular, Symlink, tree_of, walk
@@ -372,18 +372,43 @@ def test_standalone_goes_from_the_mirror_into_an_environment(mirror, settings, s
 
 
 def nar_of(info):
-    from nixlib.network.fetch import sri
+    from nixlib.sri import sri
 
     return sri(info.nar_sha256)
 
 
 def test_standalone_that_was_altered_on_its_way_is_refused(mirror, settings, store):
     url, version = mirror
-    locked = lock_interpreter(version, None, SYSTEMS, settings=replace(settings, python_mirror=url))
+    settings = replace(settings, python_mirror=url)
+    locked = lock_interpreter(version, None, SYSTEMS, settings=settings)
     here = current_system()
     other = Artifact(locked.artifacts[here].url, "0" * 64, locked.artifacts[here].size)
     with pytest.raises(HashMismatchError):
         realise_interpreter(replace(locked, artifacts={here: other}), store, settings=settings)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "file:///tmp/20240101/python.tar.gz",
+        "https://example.org/20240101/python.tar.gz",
+        "{mirror}.example.org/20240101/python.tar.gz",
+        "{mirror}/../../other/python.tar.gz",
+        "{mirror}/20240101/..%2F..%2Fpython.tar.gz",
+        "{upstream}/../../../../other/x/releases/download/1/python.tar.gz",
+    ],
+)
+def test_standalone_of_a_strangers_place_is_neither_had_nor_started(
+    mirror, settings, store, address
+):
+    settings = replace(settings, python_mirror=mirror[0])
+    url = address.format(mirror=mirror[0], upstream=STANDALONE_MIRROR)
+    artifacts = {current_system(): Artifact(url, "0" * 64, 1)}
+    locked = LockedInterpreter(mirror[1], "standalone", artifacts)
+    with pytest.raises(InterpreterError, match="takes none"):
+        realise_interpreter(
+            locked, store, settings=settings, download=lambda _: pytest.fail("downloaded")
+        )
 
 
 def test_standalone_of_other_systems_alone_is_refused(mirror, settings, store):

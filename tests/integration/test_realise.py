@@ -27,13 +27,13 @@ from nixlib.ledger import WHEEL_RECIPE, Ledger
 from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
 from nixlib.nar import nar_hash
 from nixlib.network import fetch as fetch_module
-from nixlib.network.fetch import sri
 from nixlib.plan import plan
 from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import Phase, Progress
 from nixlib.realise import Realised, realise
 from nixlib.settings import Settings
 from nixlib.spec import Spec
+from nixlib.sri import sri
 from nixlib.store import Store, open_store
 from nixlib.testing.fileserver import FileServer, Trouble
 from nixlib.testing.index import IndexServer, Manners, ServedFile

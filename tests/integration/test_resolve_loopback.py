@@ -536,7 +536,7 @@ def test_version_for_newer_pythons_says_so(resolve):
 def test_project_with_source_only_says_so_and_names_the_project_of_the_module(resolve):
     source = ServedFile("sklearn-1.0.tar.gz", b"source")
     error = failure(resolve, [source], "sklearn")
-    assert error.details == ("it has source only, which is not supported yet",)
+    assert error.details == ("it has source only, and nothing is built here",)
     assert "scikit-learn" in error.hint
 
 
@@ -550,7 +550,11 @@ def grown(resolve, server, old, new, **fields):
     fields = {"systems": SYSTEMS, "kernel": ("ipykernel",), **fields}
     first = resolve(server, *old, **fields)
     lock = Lock(
-        "0" * 64, LockedInterpreter(PYTHON, "host"), first.packages, first.systems, first.notes
+        "0" * 64,
+        LockedInterpreter(PYTHON, "host"),
+        first.packages,
+        first.systems,
+        notes=first.notes,
     )
     both = (*old, *new)
     whole = resolve(server, *both, previous=first.packages, **fields)
@@ -614,7 +618,7 @@ def test_lock_that_grows_is_the_one_of_a_whole_resolution(resolve, tmp_path, old
         settings = Settings(tmp_path / "cache", tmp_path / "state", timeout=5.0)
         assert resolve_pypi(asked, settings=settings) == whole
         wanted = parse_requirements(asked.requirements)
-        with open_session(asked, wanted, settings, Cancel()) as session:
+        with open_session(asked, wanted, settings, Cancel(), resolve_pypi) as session:
             alone = grow(session, ("x86_64-linux", *sorted({*SYSTEMS} - {"x86_64-linux"})))
         assert (alone is not None) is is_simple
         assert alone in (None, whole)
@@ -653,3 +657,109 @@ def test_new_line_that_nothing_answers_is_refused_as_ever_when_the_lock_could_gr
             resolve_pypi(gone, settings=Settings(tmp_path / "c", tmp_path / "s"))
         assert "(requirement 2 `sklearn`)" in caught.value.summary
         assert lock.packages
+
+
+def test_what_conda_brings_counts_and_is_not_locked(resolve):
+    files = [
+        make_wheel("numpy", "2.0"),
+        make_wheel("pandas", "1", requires=["NumPy>=1.20"]),
+        make_wheel("pandas", "2", requires=["numpy>=2"]),
+        make_wheel("tables", "1", requires=["pandas", "tz-data"]),
+    ]
+    with IndexServer(files) as server:
+        brought = {"numpy": "1.26.4", "tz-data": "2024a"}
+        found = resolve(server, "tables", "numpy>=1", systems=SYSTEMS, provided=brought)
+        assert versions(found) == {"tables": "1", "pandas": "1"}
+        assert found.packages[0].requires == ("numpy",)
+        assert found.systems == tuple(sorted(SYSTEMS))
+        assert not [path for path in server.asked if "/numpy/" in path]
+
+
+def test_what_conda_brings_on_one_system_counts_there(resolve):
+    files = [
+        make_wheel("numpy", "2.0"),
+        make_wheel("pandas", "1", requires=["numpy"]),
+        make_wheel("pandas", "2", requires=["numpy>=2"]),
+    ]
+    systems = ("x86_64-linux", "aarch64-darwin")
+    with IndexServer(files) as server:
+        there = {"aarch64-darwin": {"numpy": "1.26.4"}}
+        found = resolve(server, "pandas", systems=systems, provided_on=there)
+    assert [(p.name, p.version, p.systems) for p in found.packages] == [
+        ("numpy", "2.0", ("x86_64-linux",)),
+        ("pandas", "1", ("aarch64-darwin",)),
+        ("pandas", "2", ("x86_64-linux",)),
+    ]
+
+
+def test_extras_of_what_conda_brings_are_installed(resolve):
+    files = [
+        make_wheel("requests", "2.31", requires=["socks ; extra == 'socks'", "idna"]),
+        make_wheel("socks", "1"),
+        make_wheel("idna", "1"),
+        make_wheel("app", "1", requires=["requests[socks]"]),
+    ]
+    with IndexServer(files) as server:
+        found = resolve(server, "app", provided={"requests": "2.31"})
+        assert versions(found) == {"app": "1", "socks": "1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("numpy>=2", "requirement 1 `numpy>=2`: conda brings `numpy 1.26.4`"),
+        ("pandas", "requirement 1 `pandas`: it needs `numpy>=2`, and conda brings `numpy 1.26.4`"),
+        ("app", "requirement 1 `app`: `pandas` needs `numpy>=2`, and conda brings `numpy 1.26.4`"),
+    ],
+)
+def test_requirement_that_contradicts_conda_is_named_with_what_conda_brings(resolve, line, said):
+    files = [make_wheel("numpy", "2.0"), make_wheel("pandas", "2", requires=["numpy>=2"])]
+    files += [make_wheel("app", "1", requires=["pandas"])]
+    error = failure(resolve, files, line, provided={"numpy": "1.26.4"})
+    assert error.summary == f"cannot resolve `n.ipynb`: {said}"
+    assert error.requirement == line
+
+
+def test_name_that_is_a_path_is_nobodys(resolve, tmp_path):
+    with IndexServer([make_wheel("a", "1")]) as server:
+        hostile = {"../../../evil": "1", "b/c": "1", "": "1", "x\n": "1"}
+        assert versions(resolve(server, "a", provided=hostile)) == {"a": "1"}
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+def test_requirement_is_named_by_its_place_in_the_notebook(resolve):
+    error = failure(resolve, [make_wheel("a", "1")], "a", "b", numbers=(2, 7))
+    assert "(requirement 7 `b`)" in error.summary
+
+
+def test_who_brings_it_is_named(resolve):
+    files = [make_wheel("numpy", "2.0")]
+    brought = {"provided": {"numpy": "1.26.4"}, "provided_by": {"numpy": "nixpkgs"}}
+    error = failure(resolve, files, "numpy>=2", **brought)
+    assert error.summary.endswith("requirement 1 `numpy>=2`: nixpkgs brings `numpy 1.26.4`")
+
+
+def test_old_pin_holds_nothing_that_conda_brings(resolve):
+    files = [
+        make_wheel("pandas", "1", requires=["numpy"], uploaded="2015-01-01T00:00:00Z"),
+        make_wheel("pandas", "2", requires=["numpy"], uploaded="2023-01-01T00:00:00Z"),
+        make_wheel("numpy", "1", uploaded="2014-01-01T00:00:00Z"),
+        make_wheel("numpy", "2", uploaded="2023-01-01T00:00:00Z"),
+    ]
+    with IndexServer(files) as server:
+        found = resolve(server, "pandas==1", provided={"numpy": "2"})
+        assert versions(found)["pandas"] == "1"
+        assert "numpy" not in versions(found)
+
+
+def test_lock_beside_conda_grows(resolve, tmp_path):
+    with IndexServer(WORLD) as server:
+        brought = {"core": "2", "ipykernel": "6.29"}
+        _, whole, asked = grown(resolve, server, ("rich-app",), ("new",), provided=brought)
+        settings = Settings(tmp_path / "cache", tmp_path / "state", timeout=5.0)
+        assert resolve_pypi(asked, settings=settings) == whole
+        with open_session(
+            asked, parse_requirements(asked.requirements), settings, Cancel(), resolve_pypi
+        ) as session:
+            assert grow(session, SYSTEMS) == whole
+    assert versions(whole) == {"rich-app": "1", "new": "2", "helper": "1"}

@@ -11,6 +11,7 @@ from nixlib.resolvers.base import Request
 from nixlib.resolvers.pypi import resolve_pypi
 from nixlib.settings import Settings
 from nixlib.spec import SYSTEMS
+from nixlib.testing.builder import StandInBuilder
 
 pytestmark = pytest.mark.network
 
@@ -41,7 +42,7 @@ def test_hundred_packages_on_four_systems_fit_into_64_kilobytes(tmp_path):
     interpreter = LockedInterpreter(
         "3.11.7", "host", trees=dict.fromkeys(SYSTEMS, f"sha256-{'A' * 43}=")
     )
-    lock = Lock("0" * 64, interpreter, found.packages, found.systems, found.notes)
+    lock = Lock("0" * 64, interpreter, found.packages, found.systems, notes=found.notes)
     printed = json.dumps(lock.to_json(), indent=1, ensure_ascii=False, sort_keys=True)
     assert len(found.packages) >= 100
     assert found.systems == tuple(sorted(SYSTEMS))
@@ -71,3 +72,15 @@ def test_direct_wheel_and_registry_together(tmp_path):
     (wheel,) = next(package for package in first if package.name == "six").wheels
     found = resolve(tmp_path, f"six @ {wheel.url}")
     assert next(package for package in found.packages if package.name == "six").wheels == (wheel,)
+
+
+def test_package_whose_dependency_was_never_a_wheel_is_not_an_ancient_one(tmp_path):
+    found = resolve(tmp_path, "hydra-core", systems=SYSTEMS, builder=StandInBuilder())
+    packages = {package.name: package for package in found.packages}
+    antlr = packages["antlr4-python3-runtime"]
+    assert packages["hydra-core"].version.startswith("1.3")
+    assert (antlr.version, antlr.source.kind, antlr.uploaded) == ("4.9.3", "sdist", "2021-11-06")
+    assert found.systems == tuple(sorted(SYSTEMS))
+    # The newest of half a year after Python 3.11, which is younger than the source.
+    assert antlr.source.build == ("setuptools 67.7.1", "wheel 0.40.0")
+    assert {package.name for package in found.build_packages} == {"setuptools", "wheel"}

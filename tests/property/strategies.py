@@ -83,6 +83,7 @@ condas = st.builds(
     packages=st.lists(conda_packages, max_size=4).map(lambda ps: tuple(sorted(ps))),
     channels=st.just(("https://conda.example.org/conda-forge",)),
     virtual=st.dictionaries(st.sampled_from(SYSTEMS), st.just(("__cuda=12.4",)), max_size=2),
+    needs=st.dictionaries(st.sampled_from(SYSTEMS), st.just(("__cuda >=12",)), max_size=2),
 )
 store_names = name.map(lambda n: f"{'0' * 32}-{n}")
 attributes = st.builds(
@@ -92,6 +93,8 @@ attributes = st.builds(
     revision=st.binary(min_size=20, max_size=20).map(bytes.hex),
     tree=sri,
     role=st.sampled_from(["requirement", "build", "library", "interpreter"]),
+    branch=st.sampled_from(["", "nixos-24.11", "refs/heads/a"]),
+    python=st.sampled_from(["", "3.12.4"]),
     outputs=st.dictionaries(
         st.sampled_from(SYSTEMS),
         st.lists(store_names, min_size=1, max_size=2).map(tuple),
@@ -111,7 +114,9 @@ locks = st.builds(
     systems=systems,
     build_packages=st.lists(packages, max_size=2).map(lambda ps: tuple(sorted(ps))),
     conda=condas,
-    attributes=st.lists(attributes, max_size=2).map(lambda found: tuple(sorted(found))),
+    attributes=st.lists(attributes, max_size=2, unique_by=lambda a: a.attribute).map(
+        lambda found: tuple(sorted(found))
+    ),
     choices=st.dictionaries(name, line, max_size=2),
     substitutions=st.dictionaries(st.sampled_from(["blas", "cuda"]), line, max_size=2),
     notes=st.lists(line, max_size=2).map(tuple),

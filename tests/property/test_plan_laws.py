@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
-from nixlib.network.fetch import sri
 from nixlib.plan import Plan, plan
 from nixlib.spec import Spec
+from nixlib.sri import sri
 from nixlib.storepath import fixed_output_path
 
 pytestmark = pytest.mark.property

@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from nixlib.errors import RequirementError
 from nixlib.requirements import CondaRequirement, NixpkgsRequirement, PypiRequirement, parse_line
+from nixlib.requirements.direct import Direct
 
 pytestmark = pytest.mark.property
 
@@ -28,17 +29,56 @@ PYPI_VERSION = st.lists(
     max_size=3,
 ).map(",".join)
 MARKERS = ['python_version < "3.9"', 'os_name == "nt" and extra == "a|b"', 'os_name == "=#::;"']
-pypi = st.builds(
-    PypiRequirement,
-    name=words(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?"),
-    extras=st.sets(words(r"[a-z]{1,5}"), max_size=3).map(lambda extras: tuple(sorted(extras))),
-    version=maybe(PYPI_VERSION),
-    marker=maybe(st.sampled_from(MARKERS)),
-) | st.builds(
-    PypiRequirement,
-    name=words(r"[a-z]{1,5}"),
-    marker=maybe(st.sampled_from(MARKERS)),
-    url=words(r"https://[a-z]{1,5}\.example/([a-z|=:]{1,5}/)?[a-z]{1,5}-1-py3-none-any\.whl"),
+pypi = (
+    st.builds(
+        PypiRequirement,
+        name=words(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,8}[A-Za-z0-9])?"),
+        extras=st.sets(words(r"[a-z]{1,5}"), max_size=3).map(lambda extras: tuple(sorted(extras))),
+        version=maybe(PYPI_VERSION),
+        marker=maybe(st.sampled_from(MARKERS)),
+    )
+    | st.builds(
+        PypiRequirement,
+        name=words(r"[a-z]{1,5}"),
+        marker=maybe(st.sampled_from(MARKERS)),
+        direct=st.one_of(
+            st.builds(
+                Direct,
+                url=words(
+                    r"https://[a-z]{1,5}\.example/([a-z|=:]{1,5}/)?[a-z]{1,5}-1-py3-none-any\.whl"
+                ),
+            ),
+            st.builds(
+                Direct,
+                kind=st.just("sdist"),
+                url=words(r"https://[a-z]{1,5}\.example/[a-z]{1,5}-1\.(tar\.gz|zip)"),
+                subdirectory=words(r"([a-z]{1,3}(/[a-z]{1,3})?)?"),
+            ),
+            st.builds(
+                Direct,
+                kind=st.just("git"),
+                url=words(r"https://[a-z]{1,5}\.example/[a-z]{1,5}(\.git)?"),
+                commit=words(r"[0-9a-f]{40}|v[0-9](\.[0-9])?(/[a-z]{2})?"),
+                subdirectory=words(r"([a-z]{1,3}(/[a-z]{1,3})?)?"),
+            ),
+            st.builds(
+                Direct,
+                kind=st.just("path"),
+                folder=words(r"(\.|\.\.|\.\./\.\.)(/[a-z-]{1,5}){0,2}"),
+            ),
+        ),
+    )
+    | st.builds(
+        PypiRequirement,
+        name=st.just(""),
+        extras=st.sets(words(r"[a-z]{1,5}"), max_size=2).map(lambda extras: tuple(sorted(extras))),
+        marker=maybe(st.sampled_from(MARKERS)),
+        direct=st.builds(
+            Direct,
+            kind=st.sampled_from(["path", "editable"]),
+            folder=words(r"(\.|\.\.)(/[a-z][a-z .-]{0,5}[a-z]){0,2}"),
+        ),
+    )
 )
 
 CLAUSE = st.one_of(
@@ -88,7 +128,7 @@ def test_what_is_printed_is_read_again(read):
     assert parse_line(str(read)) == read
 
 
-SHORT = st.text("ab1.*=<>!~,|[]()'\" :;#@/_-$", max_size=16)
+SHORT = st.text("ab1.*=<>!~,|[]()'\" :;#@/_-$", max_size=16) | st.text("ae./-@[];: ", max_size=9)
 GRAMMAR = (
     "a 1.2 1.* >= == = | , py_0 * :: [ ] build= ; # / ( ) \" === @ nixpkgs github: os_name=='nt'"
 )
@@ -106,7 +146,10 @@ def test_any_text_is_refused_or_read_and_stays_what_it_was_read_as(line):
         refusal, read = error.summary, parse_line("a")
     assert refusal.isprintable()
     assert parse_line(str(read)) == read
-    assert re.match(r"[A-Za-z0-9_]", read.name)
+    folder = read.direct.folder if read.kind == "pypi" and read.direct else ""
+    assert re.match(r"[A-Za-z0-9_]", read.name or "a")
+    assert bool(read.name) or folder
+    assert re.fullmatch(r"|(\.|\.\.(/\.\.)*)(/(?!\.\.?(/|$))[^/]+)*", folder)
     if read.kind == "conda":
         assert not set("'\"$;#` \\") & set(f"{read.name}{read.version}{read.build}{read.channel}")
     if read.kind == "nixpkgs":

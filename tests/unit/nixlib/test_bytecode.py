@@ -14,10 +14,10 @@ from nixlib.composition.bytecode import (
     COMPLETE,
     compile_in_background,
     prepare_pycache,
-    read_mirror,
     sweep,
 )
 from nixlib.composition.compose import InterpreterPackage, compose
+from nixlib.composition.mirror import read_mirror
 from nixlib.composition.package import MemoryListing
 from nixlib.nar import nar_hash
 from nixlib.storepath import fixed_output_path
@@ -254,6 +254,16 @@ def test_background_compiles_everything_but_tests_and_only_once(place):
     assert found == {f"site-packages/{name}.{TAG}.pyc" for name in names}
     again = compile_in_background(environment, place.cache, packages=[str(ALPHA.path)])
     assert again is None
+
+
+def test_python_that_may_not_run_is_not_started(place, monkeypatch):
+    environment = place.environment(ALPHA)
+    place.prepare(environment)
+    packages = [str(ALPHA.path)]
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    process = compile_in_background(environment, place.cache, packages=packages, own_python=False)
+    assert process.wait(60) == 1
+    assert not [p for p in place.cache.rglob("*.pyc") if not p.is_symlink()]
 
 
 def test_background_bytecode_is_what_python_uses(place):

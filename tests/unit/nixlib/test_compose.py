@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -377,6 +378,48 @@ def test_nothing_spells_where_the_store_is():
         )
         assert "/nix/store" not in words, path
         assert not words.startswith("/")
+
+
+def test_parts_say_which_folders_join_and_where():
+    files = {
+        "lib/python3.11/site-packages/p.py": "",
+        "share/x/y": "",
+        "libexec/z": "",
+        "bin/p": "",
+        "bin/hidden": "",
+    }
+    p = replace(
+        package_of("p", files),
+        parts={"": "top", "bin": "bin", "lib/python3.11/site-packages": "site-packages"},
+        apart=frozenset({"bin/hidden", "libexec", "nixenv.json", "site-packages"}),
+    )
+    found = nodes(environment(p))
+    assert found[f"{SITE}/p.py"] == link(p, "lib/python3.11/site-packages/p.py")
+    assert found["bin/p"] == link(p, "bin/p", 2)
+    assert found["share"] == link(p, "share", 1)
+    assert not {"bin/hidden", "libexec", "nixenv.json", "site-packages"} & set(found)
+
+
+def test_folder_is_real_where_something_in_it_stays_apart():
+    p = package_of("p", {"data/share/x/own": "", "data/share/x/other": ""})
+    found = nodes(environment(replace(p, apart=frozenset({"data/share/x/own"}))))
+    assert found["share/x/other"] == link(p, "data/share/x/other", 3)
+    assert "share/x/own" not in found
+
+
+def test_winner_may_be_a_member_of_an_object_that_holds_many():
+    many = replace(
+        package_of("many", {"site-packages/six.py": "1"}),
+        members=frozenset({"six"}),
+        owner=lambda path: "six" if path.endswith("six.py") else "many",
+    )
+    other = package_of("a", {"site-packages/six.py": "2"})
+    with pytest.raises(CollisionError) as caught:
+        environment(many, other)
+    assert caught.value.packages == ("a", "six")
+    found = environment(many, other, collisions={"six": "six"})
+    assert nodes(found)[f"{SITE}/six.py"] == link(many, "site-packages/six.py")
+    assert found.warnings == ()
 
 
 def test_golden_composition_of_layout_1_never_changes():

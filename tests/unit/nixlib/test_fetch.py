@@ -1,9 +1,11 @@
 """Downloads over real HTTP, and every way in which they go wrong."""
 
 import hashlib
+import os
 import threading
 import time
 from mmap import mmap
+from urllib.parse import urljoin
 
 import pytest
 
@@ -11,8 +13,9 @@ from nixlib.cancel import Cancel
 from nixlib.errors import HashMismatchError, NetworkError, RealisationCancelledError
 from nixlib.lock import Artifact
 from nixlib.network import fetch as fetch_module
-from nixlib.network.fetch import fetch, sri
+from nixlib.network.fetch import fetch
 from nixlib.network.httpclient import HttpClient
+from nixlib.sri import sri
 from nixlib.testing.fileserver import FileServer, Trouble
 
 DATA = bytes(range(256)) * 3000
@@ -237,3 +240,15 @@ def test_proxy_of_the_environment_is_used_unless_it_is_excepted(client, monkeypa
         with pytest.raises(NetworkError):
             fetch(artifact(url), client)
     assert proxy.asked[url] == 1
+
+
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero", ".", "none", "a%00b"])
+def test_what_is_no_file_of_this_machine_is_refused_at_once(path, client, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NetworkError, match="cannot read"):
+        fetch(artifact(f"file://{urljoin(f'{tmp_path}/', path)}"), client)
+
+
+def test_address_that_is_none_is_refused(client):
+    with pytest.raises(NetworkError):
+        fetch(artifact("http://[::1/a"), client)

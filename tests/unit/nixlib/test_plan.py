@@ -5,10 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from nixlib.errors import HashMismatchError, PlanError
-from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
-from nixlib.plan import nar_digest, plan
+from nixlib.errors import CollisionError, HashMismatchError, LockError, PlanError
+from nixlib.lock import (
+    Artifact,
+    Lock,
+    LockedAttribute,
+    LockedConda,
+    LockedCondaPackage,
+    LockedInterpreter,
+    LockedPackage,
+    LockedSource,
+)
+from nixlib.plan import plan
 from nixlib.spec import Spec
+from nixlib.sri import sri_digest
 from nixlib.storepath import fixed_output_path
 
 NAR = f"sha256-{'A' * 43}="
@@ -116,7 +126,7 @@ def test_interpreter_that_the_lock_does_not_have_for_a_system_is_an_error():
 def test_trusted_tree_gives_the_path():
     leaf = planned(locked(package("a", PURE)), trusted={wheel(PURE).sha256: NAR}).leaves[0]
     assert (leaf.nar, leaf.hint) == (NAR, None)
-    assert leaf.path == fixed_output_path("a-1.0", nar_digest(NAR))
+    assert leaf.path == fixed_output_path("a-1.0", sri_digest(NAR))
 
 
 def test_hint_gives_no_path_and_stays_beside_its_leaf():
@@ -148,7 +158,7 @@ def test_host_interpreter_is_known_by_its_tree():
     python = LockedInterpreter("3.11.7", "host", trees={"x86_64-linux": NAR})
     leaf = planned(locked(python=python)).interpreter
     assert leaf.kind == "host"
-    assert leaf.path == fixed_output_path("python-3.11.7-host", nar_digest(NAR))
+    assert leaf.path == fixed_output_path("python-3.11.7-host", sri_digest(NAR))
 
 
 def test_host_interpreter_of_another_machine_has_no_path():
@@ -179,3 +189,86 @@ def test_plan_is_the_same_whatever_the_order_of_the_lock():
     packages = (package("a", PURE), package("b", LINUX, MAC), package("c", PURE))
     lock = locked(*packages)
     assert planned(lock) == planned(replace(lock, packages=packages[::-1]))
+
+
+def archive(name: str, *, pypi: str = "", systems: tuple[str, ...] = ()) -> LockedCondaPackage:
+    filename = f"{name}-1.0-h0_0.conda"
+    artifact = Artifact(
+        f"https://c/linux-64/{filename}", hashlib.sha256(filename.encode()).hexdigest(), 10
+    )
+    return LockedCondaPackage(
+        name, "1.0", "h0_0", "linux-64", "https://c", artifact, pypi=pypi, systems=systems
+    )
+
+
+CONDA_PYTHON = LockedInterpreter("3.11.7", "conda")
+
+
+def test_archives_of_this_machine_are_leaves_beside_the_wheels():
+    conda = LockedConda(
+        (archive("b"), archive("a", systems=("x86_64-linux",)), archive("c", systems=SYSTEMS[:1]))
+    )
+    result = planned(locked(package("w", PURE), python=CONDA_PYTHON, conda=conda))
+    assert [(leaf.name, leaf.kind) for leaf in result.archives] == [("a", "conda"), ("b", "conda")]
+    assert [p.name for p in result.conda] == ["a", "b"]
+    assert result.archives[0].store_name == "a-1.0-h0_0"
+    assert [leaf.name for leaf in result.leaves] == ["w"]
+
+
+def test_trusted_tree_of_an_archive_gives_its_path():
+    conda = LockedConda((archive("a"),))
+    lock = locked(python=CONDA_PYTHON, conda=conda)
+    [leaf] = planned(lock, trusted={archive("a").artifact.sha256: NAR}).archives
+    assert leaf.path == fixed_output_path("a-1.0-h0_0", sri_digest(NAR))
+
+
+@pytest.mark.parametrize("source", ["conda", "nixpkgs"])
+def test_python_from_elsewhere_is_no_leaf(source):
+    assert planned(locked(python=LockedInterpreter("3.11.7", source))).interpreter is None
+
+
+def test_package_that_conda_and_a_wheel_bring_is_an_error_that_names_both():
+    conda = LockedConda((archive("pytorch", pypi="torch"), archive("six", pypi="six")))
+    lock = locked(package("torch", PURE), package("a", PURE), python=CONDA_PYTHON, conda=conda)
+    with pytest.raises(CollisionError) as caught:
+        planned(lock)
+    assert caught.value.packages == ("torch",)
+    assert "`pytorch` 1.0 of `https://c` and the wheel `torch` 1.0" in caught.value.render()
+
+
+def test_lock_that_has_a_package_twice_is_damaged():
+    conda = LockedConda((archive("six"), archive("six", systems=("x86_64-linux",))))
+    with pytest.raises(LockError) as caught:
+        planned(locked(python=CONDA_PYTHON, conda=conda))
+    assert (caught.value.key, caught.value.found) == ("nixenv.lock.conda.packages", "six")
+    with pytest.raises(LockError) as caught:
+        planned(locked(package("a", PURE), replace(package("a", PURE), version="2.0")))
+    assert (caught.value.key, caught.value.found) == ("nixenv.lock.packages", "a")
+
+
+def test_package_that_conda_brings_for_another_system_is_none_of_this_one():
+    conda = LockedConda((archive("six", pypi="six", systems=("aarch64-darwin",)),))
+    lock = locked(package("six", PURE, systems=("x86_64-linux",)), conda=conda)
+    assert [leaf.name for leaf in planned(lock).leaves] == ["six"]
+
+
+def test_package_that_comes_as_source_is_no_wheel():
+    source = LockedSource("sdist", Artifact("https://x/s-1.0.tar.gz", "f" * 64, 1))
+    result = planned(locked(LockedPackage("s", "1.0", source=source), package("a", PURE)))
+    assert [p.name for p in result.sources] == ["s"]
+    assert [leaf.name for leaf in result.leaves] == ["a"]
+
+
+@pytest.mark.parametrize(("filename", "built"), [(LINUX, False), (MAC, True)])
+def test_source_is_built_only_where_no_wheel_fits(filename, built):
+    """A lock has both where a package has wheels for some of its systems."""
+    source = LockedSource("sdist", Artifact("https://x/a-1.0.tar.gz", "f" * 64, 1))
+    result = planned(locked(replace(package("a", filename), source=source)))
+    assert bool(result.sources) is built
+    assert bool(result.leaves) is not built
+
+
+def test_attributes_without_outputs_here_are_left_out():
+    one = LockedAttribute("jq", "nixpkgs", "0" * 40, NAR, outputs={"x86_64-linux": ("0-jq",)})
+    other = replace(one, attribute="fd", outputs={"aarch64-darwin": ("0-fd",)})
+    assert planned(locked(attributes=(one, other))).attributes == (one,)

@@ -9,6 +9,7 @@ from nixlib.errors import LockError
 from nixlib.platforms import (
     SYSTEMS,
     current_system,
+    here_first,
     host_glibc,
     marker_environment,
     python_minor,
@@ -124,3 +125,15 @@ def test_unknown_system_is_an_error_that_names_the_known_ones():
 
     assert "riscv64-linux" in error.value.summary
     assert len(error.value.details) == len(SYSTEMS)
+
+
+def test_running_system_comes_first_and_each_once():
+    here = current_system()
+    others = [system for system in SYSTEMS if system != here]
+    assert here_first([*others, here, others[0]]) == [here, *sorted(others)]
+    assert here_first(others[::-1]) == sorted(others)
+
+
+def test_no_system_at_all_is_refused():
+    with pytest.raises(LockError, match="at least one system"):
+        here_first([])

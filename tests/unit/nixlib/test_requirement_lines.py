@@ -186,7 +186,7 @@ def test_secret_of_a_url_is_refused_and_not_shown(line):
 
 def test_wheel_url_is_read_without_its_secrets():
     read = parse_line("x @ https://me:pw@h.example/x-1-py3-none-any.whl?t=1#f")
-    assert read.url == "https://h.example/x-1-py3-none-any.whl"
+    assert read.direct.url == "https://h.example/x-1-py3-none-any.whl"
 
 
 def test_only_match_specs_pay_for_their_reader():
@@ -199,3 +199,23 @@ def test_only_match_specs_pay_for_their_reader():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert answer.stdout.split() == ["False", "True"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("host#cc", '`"build-inputs": ["host#cc"]`'),
+        ("/home/me/lib", "`./`"),
+        ("--extra-index-url https://h.example/simple", "`nixenv.indexes`"),
+    ],
+)
+def test_what_belongs_elsewhere_is_refused_with_where(line, hint):
+    with pytest.raises(RequirementError) as caught:
+        parse_line(line)
+    assert hint in caught.value.hint
+
+
+def test_index_is_no_hint_for_other_options_of_pip():
+    with pytest.raises(RequirementError) as caught:
+        parse_line("-r requirements.txt")
+    assert caught.value.hint == ""

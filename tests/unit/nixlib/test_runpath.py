@@ -121,6 +121,17 @@ def test_damage_is_an_error_or_harmless_never_a_crash(data):
         return
 
 
+def test_absurd_size_of_the_dynamic_section_is_refused_before_it_is_filled_up():
+    image = bytearray(elf(run_path="/home/ana/lib"))
+    header = struct.unpack_from("<Q", image, 32)[0]
+    for number in range(struct.unpack_from("<H", image, 56)[0]):
+        at = header + 56 * number
+        if struct.unpack_from("<I", image, at)[0] == 2:  # PT_DYNAMIC
+            struct.pack_into("<Q", image, at + 32, 1 << 40)
+    with pytest.raises(InterpreterError, match="ends before its dynamic section"):
+        rewrite_run_path(bytes(image), ["$ORIGIN"])
+
+
 def test_absurd_alignment_is_refused_before_the_file_is_filled_up_to_it():
     image = bytearray(elf(run_path="/home/ana/lib"))
     header = struct.unpack_from("<Q", image, 32)[0]

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nixlib.composition.scripts import command_fault, console_script, relocate_python_script
+from nixlib.composition.scripts import (
+    command_fault,
+    console_script,
+    is_python_script,
+    relocate_python_script,
+)
 
 
 @pytest.fixture(params=["bin", "a place with spaces", 'it\'s $(touch x) "quoted"'])
@@ -93,3 +98,36 @@ def test_ordinary_command_name_has_no_fault(name):
 @pytest.mark.parametrize("entry_point", ["a.b:c.d", " a : b ", "a:b [extra]", "a:b[x,y]", "ä:ö"])
 def test_entry_point_in_every_legal_spelling_is_a_script(entry_point):
     assert console_script(entry_point)
+
+
+LONG = "/opt/" + "long/" * 30
+HANDED_OVER = [
+    f"#!/bin/sh\n'''exec' \"{LONG}bin/python3.11\" \"$0\" \"$@\" #'''\n",
+    f"#!/bin/sh\n'''exec' {LONG}bin/python3.11 \"$0\" \"$@\"\n' '''\n",
+]
+
+
+@pytest.mark.parametrize("start", HANDED_OVER, ids=["one-line", "two-lines"])
+def test_script_that_sh_hands_to_python_finds_the_environments(folder, start):
+    script = write(folder / "x", relocate_python_script(f"{start}print('here')\n".encode()))
+    assert run(script)[1] == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("start", "prefix", "is_one"),
+    [
+        ("#!/opt/p/bin/python3.11\n", "/opt/p", True),
+        ("#! /opt/p/bin/python -E\n", "/opt/p", True),
+        ("#!/opt/other/bin/python\n", "/opt/p", False),
+        ("#!/usr/bin/env python3\n", "/opt/p", True),
+        ("#!/usr/bin/env bash\n", "/opt/p", False),
+        ("#!/opt/p/bin/perl\n", "/opt/p", False),
+        (HANDED_OVER[0], LONG.rstrip("/"), True),
+        (HANDED_OVER[1], LONG.rstrip("/"), True),
+        (HANDED_OVER[1], "/opt/p", False),
+        ("#!/bin/sh\nexec python\n", "/opt/p", False),
+        ("\x7fELF", "/opt/p", False),
+    ],
+)
+def test_script_of_a_prefix_is_known_by_what_starts_it(start, prefix, is_one):
+    assert is_python_script(start.encode(), prefix) is is_one

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from nixlib.errors import InvalidStorePathError
+from nixlib.storenames import conda_store_name, interpreter_store_name, wheel_store_name
 from nixlib.storepath import (
     StorePath,
     check_name,
@@ -81,3 +82,10 @@ def test_long_names_that_differ_at_the_end_stay_different() -> None:
 )
 def test_sanitise_name_gives_something_legal(text: str, name: str) -> None:
     assert sanitise_name(text) == name
+
+
+def test_no_package_is_called_like_a_copy_of_a_machines_python() -> None:
+    copy = interpreter_store_name("3.11.7", "host")
+    assert conda_store_name("python", "3.11.7", "host") == f"{copy}-package"
+    assert wheel_store_name("python", "3.11.7-host") == f"{copy}-package"
+    assert conda_store_name("python", "3.11.7", "h0_0") == "python-3.11.7-h0_0"

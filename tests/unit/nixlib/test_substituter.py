@@ -285,13 +285,3 @@ def test_unpacking_stops_at_the_limit() -> None:
     packed = gzip.compress(bytes(100_000_000))
     with pytest.raises(SubstituteError):
         list(compression.decompress([packed], "gzip", 1_000_000))
-
-
-def test_zstandard_is_unpacked_where_python_can() -> None:
-    if compression.can_decompress("zstd"):
-        from compression import zstd  # type: ignore[attr-defined]
-
-        assert b"".join(compression.decompress([zstd.compress(b"x")], "zstd", 9)) == b"x"
-    else:
-        with pytest.raises(SubstituteError):
-            list(compression.decompress([b"x"], "zstd", 9))

@@ -185,3 +185,19 @@ def test_frames_are_cut_from_whole_chunks() -> None:
         [number(1), b"g"],
         [number(0)],
     ]
+
+
+def result(kind: int, *fields: bytes) -> bytes:
+    return b"".join((number(0x52534C54), number(1), number(kind), number(len(fields)), *fields))
+
+
+@pytest.mark.parametrize("kind", [101, 107])
+def test_line_of_a_builder_is_told(kind: int) -> None:
+    text = number(1) + wire.encode_bytes(b"caf\xe9")
+    told = protocol.read_message(source(result(kind, text)), 34)
+    assert told == protocol.BuildLine("caf\N{REPLACEMENT CHARACTER}")
+
+
+def test_progress_is_no_line() -> None:
+    numbers = [number(0) + number(n) for n in range(4)]
+    assert protocol.read_message(source(result(105, *numbers)), 34) == protocol.Ignored()

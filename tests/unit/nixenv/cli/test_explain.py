@@ -6,6 +6,7 @@ import pytest
 
 from nixenv.cli import main
 
+DIRECT = {"url", "source", "commit", "subdirectory", "folder"}
 KEYS = {"line", "kind", "name", "extras", "version", "build", "channel", "marker"}
 
 
@@ -18,7 +19,8 @@ def explain(capsys, *arguments):
 @pytest.mark.parametrize(
     ("line", "kind", "own"),
     [
-        ("pandas[excel]>=1.5", "pypi", {"url"}),
+        ("pandas[excel]>=1.5", "pypi", DIRECT),
+        ("-e ./lib", "pypi", DIRECT),
         ("conda-forge::blas * mkl*", "conda", {"subdir", "build_number"}),
         ("nixpkgs#graphviz", "nixpkgs", {"repository", "revision"}),
     ],
@@ -39,6 +41,17 @@ def test_text_shows_only_what_is_said(capsys):
         "  version  1.26.*",
         "  channel  conda-forge",
         "  subdir   linux-64",
+    ]
+
+
+def test_folder_is_explained_as_one(capsys):
+    code, out, _ = explain(capsys, "-e ./lib/[x]")
+    assert code == 0
+    assert out.splitlines() == [
+        "-e ./lib[x]: a folder with a project",
+        "  extras  x",
+        "  source  editable",
+        "  folder  ./lib",
     ]
 
 

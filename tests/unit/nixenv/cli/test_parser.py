@@ -7,7 +7,10 @@ from contextlib import redirect_stdout
 
 import pytest
 
+from nixenv.cli.command import module_of
 from nixenv.cli.parser import build_parser, parse_command_line
+from nixenv.errors import UsageError
+from nixlib.spec import Spec
 
 
 def verbs() -> dict[str, argparse.ArgumentParser]:
@@ -18,7 +21,7 @@ def verbs() -> dict[str, argparse.ArgumentParser]:
 
 @pytest.mark.parametrize("name", sorted(verbs()))
 def test_verb_has_a_module_with_run(name):
-    module = importlib.import_module(f"nixenv.cli.{name}")
+    module = importlib.import_module(module_of(name))
     assert callable(module.run)
 
 
@@ -109,6 +112,9 @@ def test_shell_command_keeps_its_own_options():
         ("init --python 3.8 a.ipynb numpy", "requirements", ["numpy"]),
         ("init a.ipynb numpy --quiet six", "requirements", ["numpy", "six"]),
         ("add a.ipynb --quiet six", "requirements", ["six"]),
+        ("add a.ipynb -e ./lib --quiet six", "requirements", ["-e ./lib", "six"]),
+        ("init a.ipynb six -e .", "requirements", ["six", "-e ."]),
+        ("shell a.ipynb -- bash -e x", "command", ["bash", "-e", "x"]),
         ("build a.ipynb --json b.ipynb", "notebooks", ["a.ipynb", "b.ipynb"]),
         ("shell a.ipynb --quiet -- python -V", "command", ["python", "-V"]),
         ("shell a.ipynb -- python -V", "command", ["python", "-V"]),
@@ -126,3 +132,11 @@ def test_what_no_verb_takes_is_refused(line, capsys):
     with pytest.raises(SystemExit):
         parse_command_line(line.split())
     assert "unrecognized arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["cuda", "cuda=", "=12.4"])
+def test_half_a_variant_is_refused_with_how_to_write_one(said):
+    lock = importlib.import_module("nixenv.cli.lock")
+    with pytest.raises(UsageError) as caught:
+        lock._substitutions([said], Spec(), None)
+    assert "`--variant cuda=none`" in caught.value.hint

@@ -1,7 +1,8 @@
 """The verbs that only look: differences and trees of locks, as values."""
 
-from nixenv.cli.changes import changes_between, held_lines, packages_here
+from nixenv.cli.changes import changes_between, held_lines
 from nixenv.cli.diff import spec_differences
+from nixenv.cli.members import Member
 from nixenv.cli.status import _rows
 from nixenv.cli.tree import _drawn, _leading_to, grow
 from nixlib.lock import Lock, LockedInterpreter, LockedPackage
@@ -40,12 +41,6 @@ def test_changes_show_the_versions_of_several_systems_together():
     assert changes_between(before, after).changed == (("a", "1", "1, 2"),)
 
 
-def test_packages_here_leaves_out_those_of_other_systems():
-    here, everywhere = LockedPackage("b", "1", systems=("x86_64-linux",)), LockedPackage("a", "1")
-    lock = lock_of(here, everywhere, LockedPackage("c", "1", systems=("aarch64-darwin",)))
-    assert packages_here(lock, "x86_64-linux") == (everywhere, here)
-
-
 def test_held_lines_give_the_reason():
     reason = "numpy 1.23.5, held to 2023-03: pandas 1.5.0 is of 2022-09"
     lock = lock_of(LockedPackage("numpy", "1.23.5", held=reason), LockedPackage("pandas", "1.5.0"))
@@ -76,12 +71,15 @@ FACTS = {
 
 
 PACKAGES = {
-    "top": LockedPackage("top", "1", requires=("left", "right")),
-    "left": LockedPackage("left", "1", requires=("base",)),
-    "right": LockedPackage("right", "1", requires=("base", "loop")),
-    "base": LockedPackage("base", "1", requires=("deep",)),
-    "deep": LockedPackage("deep", "1"),
-    "loop": LockedPackage("loop", "1", requires=("right",)),
+    name: Member("pypi", name, "1", requires=requires)
+    for name, requires in {
+        "top": ("left", "right"),
+        "left": ("base",),
+        "right": ("base", "loop"),
+        "base": ("deep",),
+        "deep": (),
+        "loop": ("right",),
+    }.items()
 }
 
 
@@ -99,7 +97,7 @@ def test_tree_gives_a_package_its_dependencies_once():
 
 
 def test_tree_shows_only_the_ways_to_one_package():
-    assert list(_drawn(grow(["top"], _leading_to("left", PACKAGES)))) == ["top 1", "└── left 1"]
+    assert list(_drawn(grow(["top"], _leading_to(["left"], PACKAGES)))) == ["top 1", "└── left 1"]
 
 
 def test_spec_differences_list_requirements_by_line():

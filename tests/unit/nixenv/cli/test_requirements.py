@@ -32,7 +32,7 @@ def test_add_writes_no_secret():
 
 
 @pytest.mark.parametrize(
-    "text", ["pandas==", "pandas>=1.x.y z", "==1", "", "-r file", "git+https://x/y"]
+    "text", ["pandas==", "numpy[test] 1.2", "==1", "", "-r file", "git+https://x/y"]
 )
 def test_add_refuses_what_is_no_requirement(text):
     with pytest.raises(RequirementError) as caught:
@@ -51,6 +51,31 @@ def test_remove_names_the_nearest_when_there_is_none():
         with_removed(("pandas", "seaborn"), ["pandsa"])
     assert caught.value.hint == "did you mean `pandas`?"
     assert caught.value.requirement == "pandsa"
+
+
+def test_line_of_another_syntax_is_about_another_thing():
+    existing = ("graphviz>=0.20", "nixpkgs#graphviz")
+    typed = ["conda-forge::graphviz >=9"]
+    assert with_added(existing, typed) == (*existing, *typed)
+    assert with_added(existing, ["nixpkgs/release#graphviz"])[1] == "nixpkgs/release#graphviz"
+
+
+def test_match_spec_replaces_the_match_spec_of_its_name():
+    assert with_added(("blas * mkl", "numpy"), ["blas * openblas"]) == ("blas * openblas", "numpy")
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("graphviz", ()),
+        ("graphviz *", ("graphviz>=0.20", "nixpkgs#graphviz")),
+        ("nixpkgs#graphviz", ("graphviz>=0.20", "graphviz =9")),
+        ("graphviz>=0.20", ("graphviz =9", "nixpkgs#graphviz")),
+    ],
+)
+def test_remove_takes_a_name_of_any_syntax_and_a_line_of_its_own(name, left):
+    existing = ("graphviz>=0.20", "graphviz =9", "nixpkgs#graphviz")
+    assert with_removed(existing, [name]) == left
 
 
 def test_hand_written_secrets_do_not_stay():

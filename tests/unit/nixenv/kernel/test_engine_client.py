@@ -97,6 +97,15 @@ def interrupt_when(path: Path) -> threading.Thread:
     return thread
 
 
+@pytest.fixture
+def interruptible():
+    """What a shell starts in the background ignores interrupts, and so do its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_stops_the_engine_and_reaps_it(say, tmp_path):
     session = say(events=[{"event": "phase", "name": "download"}], wait=str(tmp_path / "ready"))
     thread = interrupt_when(tmp_path / "ready")

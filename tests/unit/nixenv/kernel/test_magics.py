@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.testing.globalipapp import start_ipython
 
 import nixenv
+from nixenv.kernel.dispatch import _foundation
 from nixenv.kernel.verbs import VERBS
 
 STANDIN = Path(__file__).with_name("engine_standin.py")
@@ -110,3 +111,9 @@ def test_loading_twice_and_unloading(shell):
 
 def test_other_installers_are_left_alone_in_a_kernel_that_is_not_ours(shell):
     assert type(shell.find_line_magic("pip").__self__).__name__ == "PackagingMagics"
+
+
+def test_another_interpreter_is_called_what_it_is():
+    conda = "/nix/store/{}-conda-prefix/bin/python3.11"
+    assert _foundation(conda.format("a"), conda.format("b")) == "conda prefix"
+    assert _foundation(conda.format("a"), "/nix/store/x-python/bin/python3") == "Python"

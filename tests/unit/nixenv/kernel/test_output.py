@@ -78,3 +78,30 @@ def test_status_has_the_documents_facts_and_the_kernels():
     assert page.rows == (
         ("locked", "yes"), ("requirements", "a, b"), ("python", "3.11"), ("kernel python", "3.11.7"),
     )  # fmt: skip
+
+
+def test_tree_says_what_the_command_says():
+    tree = [
+        {"name": "a", "version": "1", "build": "h0_0", "origin": "conda-forge",
+         "reason": "conda-forge: the first", "dependencies": [
+            {"name": "b", "version": "2", "build": "h1_0", "origin": "conda-forge"}]},
+        {"name": "c", "version": "3", "origin": "sdist", "reason": "asked for: `c`"},
+    ]  # fmt: skip
+    assert tree_page({"tree": tree}).text() == (
+        "a 1 h0_0: conda-forge: the first\n└── b 2 h1_0 (conda-forge)\nc 3 (sdist): asked for: `c`"
+    )
+
+
+def test_list_has_builds_and_origins_and_one_python():
+    packages = [
+        {"name": "python", "version": "3.11.7", "build": "h0_0", "origin": "conda-forge"},
+        {"name": "six", "version": "1.17.0", "requirement": "six"},
+    ]
+    assert list_page({"packages": packages, "python": "3.11.7"}).text() == (
+        "2 packages\n  python  3.11.7 h0_0  conda-forge\n  six     1.17.0                    six"
+    )
+
+
+def test_sentences_of_the_status_have_a_line_each():
+    answer = {"notes": ["a, b", "c"], "notebook": "/n/a.ipynb"}
+    assert status_page(answer, {"notebook": "a.ipynb"}).rows == (("notes", "a, b"), ("", "c"))

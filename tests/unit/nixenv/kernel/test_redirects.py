@@ -16,8 +16,13 @@ from nixenv.kernel.redirects import answer
         ("pip", "uninstall -y seaborn", "%nixenv remove seaborn"),
         ("uv", "pip install x", "%nixenv add x"),
         ("uv", "add x", "%nixenv add x"),
-        ("conda", "install -c conda-forge numpy=1.21 blas", "%nixenv add numpy==1.21.* blas"),
-        ("mamba", "install -y x", "%nixenv add x"),
+        (
+            "conda",
+            "install -c conda-forge numpy=1.21 blas",
+            '%nixenv add conda-forge::numpy=1.21 "conda-forge::blas *"',
+        ),
+        ("conda", "install 'x>=1,<2' y=1=b*", """%nixenv add 'x[version=">=1,<2"]' y=1=b*"""),
+        ("mamba", "install -y x", '%nixenv add "x *"'),
         ("micromamba", "remove x", "%nixenv remove x"),
     ],
 )

@@ -40,10 +40,10 @@ def test_line_asks_for_help(line):
         ("add --upgrad x", "`%nixenv add` has no option `--upgrad`", ""),
         ("lock --upgrad", "`%nixenv lock` has no option `--upgrad`", "did you mean `--upgrade`?"),
         ("lock numpy", "`%nixenv lock` does not understand `numpy`",
-         "%nixenv lock [--upgrade [NAME …]] [--as-of DATE] [--python X.Y]"),
-        ("lock --as-of", "`--as-of` needs a value", "%nixenv lock [--upgrade [NAME …]] [--as-of DATE] [--python X.Y]"),
-        ("tree --why", "`--why` needs a value", "%nixenv tree [--why NAME]"),
-        ("tree numpy", "`%nixenv tree` does not understand `numpy`", "%nixenv tree [--why NAME]"),
+         "%nixenv lock [--upgrade [NAME …]] [--as-of DATE] [--python X.Y] [--variant NAME=CHOICE]"),
+        ("lock --as-of", "`--as-of` needs a value", "%nixenv lock [--upgrade [NAME …]] [--as-of DATE] [--python X.Y] [--variant NAME=CHOICE]"),
+        ("tree --wy", "`%nixenv tree` has no option `--wy`", "did you mean `--why`?"),
+        ("tree numpy", "`%nixenv tree` does not understand `numpy`", "%nixenv tree [--why [NAME]]"),
         ("status now", "`%nixenv status` does not understand `now`", "%nixenv status"),
         ('add "pandas', 'a quote is left open in `%nixenv add "pandas`', ""),
     ],
@@ -85,3 +85,20 @@ def test_engine_understands_every_verb(verb):
     ]
     argv = [verb, "a.ipynb", *operands, *options, "--json", "--events"]
     assert build_parser().parse_args(argv).verb == verb
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-e ./lib", "'-e ./lib'", "-e=./lib", "--editable ./lib", "--editable=./lib"],
+)
+def test_an_editable_folder_is_a_requirement(line):
+    (word, other) = parse_line(f"add {line} six").arguments
+    assert word in ("-e ./lib", "--editable ./lib")
+    assert other == "six"
+    assert parse_cell("add", "-e ./lib\nsix").arguments == ("-e ./lib", "six")
+
+
+@pytest.mark.parametrize("line", ["add -e", "add six -e", "list -e ./lib", "add -f ./lib"])
+def test_other_options_are_none(line):
+    with pytest.raises(KernelSideError):
+        parse_line(line)

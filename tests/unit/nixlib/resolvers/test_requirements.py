@@ -7,6 +7,7 @@ from nixlib.resolvers.requirements import (
     public_line,
     public_url,
 )
+from nixlib.sources.source import SourceWanted
 
 
 @pytest.mark.parametrize(
@@ -15,7 +16,19 @@ from nixlib.resolvers.requirements import (
         "",
         "-r https://evil.example/list.txt",
         "--index-url https://evil.example",
-        "-e .",
+        "-e /srv/x",
+        "-e ~/x",
+        "./x/../../y",
+        "x @ ./lib/../../y",
+        "./x-1.tar.gz",
+        "./$(id)",
+        "../x`id`",
+        "x @ git+https://host.example/x.git@abcdef1",
+        "x @ git+https://host.example/x.git@--upload-pack=id",
+        "x @ git+https://host.example/x.git@a..b",
+        "x @ git+file:///srv/x.git@v1",
+        "x @ git+ssh://git@host.example/x.git@v1",
+        "x @ https://host.example/x.exe",
         "git+https://host.example/x.git",
         "x @ git+https://host.example/x.git",
         "x @ file:///etc/passwd.whl",
@@ -44,12 +57,18 @@ def test_requirement_is_refused(line):
     assert "\n" not in caught.value.summary
 
 
-def test_sdist_url_is_refused_with_the_reason():
+def test_refused_url_is_shown_without_its_secrets():
     with pytest.raises(RequirementError) as caught:
-        parse_requirement("x @ https://me:pw@host.example/x-1.tar.gz?token=t0k3n")
-    assert "sdists are not supported yet" in caught.value.summary
+        parse_requirement("x @ https://me:pw@host.example/x-1.exe?token=t0k3n")
+    assert "which is neither a wheel nor a source archive" in caught.value.summary
     assert "pw" not in caught.value.render()
     assert "t0k3n" not in caught.value.render()
+
+
+def test_repository_without_a_commit_is_refused_with_the_form_that_has_one():
+    with pytest.raises(RequirementError) as caught:
+        parse_requirement("x @ git+https://t0k3n@host.example/x.git#subdirectory=lib")
+    assert caught.value.hint == "`NAME @ git+https://host.example/x.git@COMMIT`, or a tag"
 
 
 def test_requirements_keep_number_and_meaning():
@@ -62,6 +81,62 @@ def test_requirements_keep_number_and_meaning():
     assert (pandas.number, pandas.name, pandas.requirement.extras) == (1, "pandas", {"excel"})
     assert (wheel.number, wheel.name) == (2, "x-y")
     assert wheel.text == "X_y @ https://h.example/x_y-1-py3-none-any.whl"
+
+
+COMMIT = "4b1164c3215f018c4442463a27689d973cffd750"
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "name", "source"),
+    [
+        (
+            "X_y[a] @ https://u:p@h.example/x_y-1.tar.gz?t=1#subdirectory=lib ; os_name == 'posix'",
+            'X_y[a] @ https://h.example/x_y-1.tar.gz#subdirectory=lib ; os_name == "posix"',
+            "x-y",
+            SourceWanted(
+                "sdist",
+                url="https://u:p@h.example/x_y-1.tar.gz?t=1",
+                subdirectory="lib",
+                name="x-y",
+            ),
+        ),
+        (
+            f"x @ git+https://t0k3n@h.example/o/x.git@{COMMIT}",
+            f"x @ git+https://h.example/o/x.git@{COMMIT}",
+            "x",
+            SourceWanted("git", location="https://h.example/o/x.git", commit=COMMIT, name="x"),
+        ),
+        (
+            "x @ git+https://h.example/o/x@refs/tags/v1#subdirectory=a/b",
+            "x @ git+https://h.example/o/x@refs/tags/v1#subdirectory=a/b",
+            "x",
+            SourceWanted(
+                "git",
+                location="https://h.example/o/x",
+                commit="refs/tags/v1",
+                subdirectory="a/b",
+                name="x",
+            ),
+        ),
+        ("x @ ./a/", "x @ ./a", "x", SourceWanted("path", location="./a", name="x")),
+        ("./a//b", "./a/b", "./a/b", SourceWanted("path", location="./a/b")),
+        ("..", "..", "..", SourceWanted("path", location="..")),
+        ("-e ../lib[t]", "-e ../lib[t]", "../lib", SourceWanted("editable", location="../lib")),
+        ("--editable=.", "-e .", ".", SourceWanted("editable", location=".")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_source_is_wanted_where_the_line_says(line, text, name, source):
+    read = parse_requirement(line)
+    assert (read.text, read.name, read.source) == (text, name, source)
+    assert parse_requirement(read.text).text == read.text
+    assert (read.is_direct, read.capped) == (True, True)
+
+
+def test_opened_source_is_asked_for_by_name_and_version():
+    opened = parse_requirement("-e ./lib[t] ; os_name == 'posix'").opened("x-y", "1.2")
+    assert (opened.name, opened.text) == ("x-y", '-e ./lib[t] ; os_name == "posix"')
+    assert str(opened.requirement) == 'x-y[t]==1.2; os_name == "posix"'
 
 
 @pytest.mark.parametrize(
@@ -106,9 +181,10 @@ def test_missing_version_is_refused(line):
         ("nixpkgs#graphviz", "nixpkgs", ""),
     ],
 )
-def test_source_that_is_not_resolved_yet_is_refused_as_what_it_is(line, source, hint):
+def test_line_of_another_ecosystem_is_refused_as_what_it_is(line, source, hint):
     with pytest.raises(RequirementError) as caught:
         parse_requirements(["numpy", line])
     assert caught.value.summary.startswith(f"requirement 2 `{line}` is a")
-    assert caught.value.summary.endswith(f"{source} is not resolved yet")
+    assert source in caught.value.summary
+    assert caught.value.summary.endswith("which no Python index has an answer to")
     assert (caught.value.hint, caught.value.key) == (hint, "nixenv.requirements[1]")

@@ -1,8 +1,9 @@
-"""Wheels into the store: downloads overlap imports, and no wheel is fetched or imported twice at a time.
+"""Artifacts into the store: downloads overlap imports, and none is fetched or imported twice at a time.
 
 Many threads wait for the network, few import: two was best on two cores, more fought over the store's
-database. The biggest wheels come first, for the last one to arrive should be a small one. Each artifact
-has a lock between processes, so that whoever comes second finds it done.
+database. The biggest artifacts come first, for the last one to arrive should be a small one. Each
+has a lock between processes, so that whoever comes second finds it done. What the bytes of an artifact
+become is its kind's recipe (`nixlib.importing.recipes`); all else is the same for all.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from mmap import mmap
 from pathlib import Path
 
 from nixlib.cancel import Cancel
-from nixlib.composition.package import Facts
-from nixlib.errors import HashMismatchError, NetworkError, WheelError
+from nixlib.errors import HashMismatchError, NetworkError
 from nixlib.filelock import try_lock, wait_lock
-from nixlib.ledger import STRICT_WHEEL_RECIPE, WHEEL_RECIPE, Ledger
+from nixlib.importing.origins import Origins, without_place
+from nixlib.importing.recipes import Recipe
+from nixlib.ledger import Ledger
 from nixlib.lock import Artifact
-from nixlib.network.fetch import SPOOL_SIZE, fetch, sri
+from nixlib.network.fetch import SPOOL_SIZE, fetch
 from nixlib.network.httpclient import HttpClient
-from nixlib.plan import Leaf, nar_digest
+from nixlib.plan import Leaf
 from nixlib.progress import EventSink, Phase, Progress
 from nixlib.settings import Settings
+from nixlib.sri import sri, sri_digest
 from nixlib.store import Store
 from nixlib.storepath import StorePath, fixed_output_path
-from nixlib.wheels.distinfo import same_version
-from nixlib.wheels.wheel import read_wheel
 
 _WITHOUT_SIGNATURE = frozenset((400, 401, 403, 404))
 """What servers answer to a link that they sign and that came without."""
@@ -47,7 +49,7 @@ class Imported:
         leaf: Which.
         path: Its store path.
         nar: SRI hash of its tree.
-        warnings: What is wrong with the wheel and did not stop it.
+        warnings: What is wrong with its artifact and did not stop it.
     """
 
     leaf: Leaf
@@ -58,7 +60,7 @@ class Imported:
 
 @dataclass(order=True, slots=True)
 class _Arrived:
-    """A wheel that waits for its import; the biggest first."""
+    """An artifact that waits for its import; the biggest first."""
 
     order: int
     leaf: Leaf = field(compare=False)
@@ -95,13 +97,13 @@ class Importer:
     """One run of downloads and imports.
 
     Args:
-        store: Where the wheels become valid.
+        store: Where the leaves become valid.
         ledger: Told of every pair that is made; asked again once a lock is held.
         settings: How many at a time, how much memory, where locks are.
         client: The connections that are downloaded through; closed when the run fails.
-        find_again: The URL of a leaf's file as its index gives it today: a lock has none of the
-            secrets that an index may put into its links.
-        strict: Refuse wheels that disagree with their own RECORD.
+        origins: Where the file of a leaf really is: a lock has none of the secrets that an index or
+            a channel may put into its links.
+        recipes: What is made of an artifact, by the kind of its leaf.
     """
 
     def __init__(
@@ -111,15 +113,15 @@ class Importer:
         settings: Settings,
         client: HttpClient,
         *,
-        find_again: Callable[[Leaf, Artifact], str],
-        strict: bool,
+        origins: Origins,
+        recipes: Mapping[str, Recipe],
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._settings = settings
         self._client = client
-        self._find_again = find_again
-        self._strict = strict
+        self._origins = origins
+        self._recipes = recipes
         self._stop = Cancel()
         self._budget = _Budget(settings.memory)
         self._changed = threading.Condition()
@@ -137,9 +139,10 @@ class Importer:
         What was imported before a failure stays valid, and in the ledger.
 
         Raises:
-            NetworkError: A wheel could not be had.
+            NetworkError: An artifact could not be had.
             HashMismatchError: It is not what the lock names, or its tree is not what a hint claims.
-            WheelError: It cannot be used.
+            WheelError: A wheel cannot be used.
+            CondaArchiveError: An archive of conda cannot be used.
             StoreError: The store did not take it.
             RealisationCancelledError: Somebody stopped it.
         """
@@ -247,28 +250,44 @@ class Importer:
         let_go()  # too late: nobody will import it
 
     def _fetch(self, leaf: Leaf, artifact: Artifact) -> bytes | bytearray | mmap:
-        """The file; where its URL alone is not enough, with what its index adds to it today."""
+        """The file, from the first of its places that has it."""
+        *others, last = self._origins.places(leaf, artifact)
+        for place in others:
+            with suppress(NetworkError, HashMismatchError):
+                return self._fetch_from(place, artifact)
         try:
-            return fetch(artifact, self._client, cancel=self._stop, on_bytes=self._count)
+            return self._fetch_from(last, artifact)
         except NetworkError as error:
             if error.fields.get("status") not in _WITHOUT_SIGNATURE:
                 raise
-            url = self._find_again(leaf, artifact)
+            url = self._origins.find_again(leaf, artifact)
             if url == artifact.url:
                 raise
-            signed = replace(artifact, url=url)
             try:
-                return fetch(signed, self._client, cancel=self._stop, on_bytes=self._count)
+                return self._fetch_from(url, artifact)
             except (NetworkError, HashMismatchError):
-                raise error from None  # the other one's message spells the secret
+                raise error from None
+
+    def _fetch_from(self, place: str, artifact: Artifact) -> bytes | bytearray | mmap:
+        """The file from one place, which may be spelled with a secret: no error has it."""
+        try:
+            return fetch(
+                replace(artifact, url=place),
+                self._client,
+                cancel=self._stop,
+                on_bytes=self._count,
+            )
+        except (NetworkError, HashMismatchError) as error:
+            if place == artifact.url:
+                raise
+            raise without_place(error, place, artifact.url) from None
 
     def _made_meanwhile(self, leaf: Leaf, artifact: Artifact) -> Imported | None:
         """The leaf, if another process made it since the plan: its word is in our own ledger."""
-        recipe = STRICT_WHEEL_RECIPE if self._strict else WHEEL_RECIPE
-        nar = self._ledger.get(artifact.sha256, recipe)
+        nar = self._ledger.get(artifact.sha256, self._recipes[leaf.kind].word)
         if nar is None:
             return None
-        path = fixed_output_path(leaf.store_name, nar_digest(nar), (), self._store.store_dir)
+        path = fixed_output_path(leaf.store_name, sri_digest(nar), (), self._store.store_dir)
         self._store.add_temp_root((path,))
         if not self._store.query_valid_paths((path,)):
             return None
@@ -302,28 +321,14 @@ class Importer:
         return None
 
     def _import(self, job: _Arrived) -> Imported:
-        wheel = read_wheel(job.data, job.artifact.filename, strict=self._strict)
-        _check_identity(job.leaf, wheel.facts)
-        info = self._store.add_tree(job.leaf.store_name, wheel.tree)
+        with self._recipes[job.leaf.kind].make(job.data, job.leaf) as made:
+            info = self._store.add_tree(job.leaf.store_name, made.tree)
         nar = sri(info.nar_sha256)
         job.leaf.check_hint(nar)
-        self._ledger.put(job.artifact.sha256, WHEEL_RECIPE, nar)
-        if wheel.has_true_record:
-            self._ledger.put(job.artifact.sha256, STRICT_WHEEL_RECIPE, nar)
-        return Imported(job.leaf, info.path, nar, wheel.warnings)
+        for word in made.words:
+            self._ledger.put(job.artifact.sha256, word, nar)
+        return Imported(job.leaf, info.path, nar, made.warnings)
 
     def _drop_arrived(self) -> None:
         while self._arrived:
             self._arrived.pop().release()
-
-
-def _check_identity(leaf: Leaf, facts: Facts) -> None:
-    if facts.name == leaf.name and same_version(facts.version, leaf.version):
-        return
-    raise WheelError(
-        f"the wheel that the lock names for `{leaf.name}` {leaf.version} is another one",
-        details=(f"it is `{facts.name}` {facts.version}",),
-        hint="`%nixenv lock` makes a new lock",
-        wheel=leaf.artifact.filename if leaf.artifact else "",
-        member="",
-    )

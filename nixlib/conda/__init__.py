@@ -1,0 +1,1 @@
+"""Conda packages: archives as store objects, and the prefix that they make together."""

@@ -1,0 +1,1 @@
+"""From the artifacts that a lock names to store objects."""

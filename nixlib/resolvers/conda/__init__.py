@@ -1,0 +1,1 @@
+"""From match specs to locked archives of conda channels."""

@@ -220,7 +220,7 @@ class _reading:  # noqa: N801 - used as a statement
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (struct.error, IndexError, KeyError, ValueError)) and not isinstance(
-            error, InterpreterError
-        ):
+        # Offsets have 64 bits, and Python counts in one less.
+        malformed = (struct.error, IndexError, KeyError, OverflowError, ValueError)
+        if isinstance(error, malformed) and not isinstance(error, InterpreterError):
             raise InterpreterError("an ELF file is cut off or malformed") from error

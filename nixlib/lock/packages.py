@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from nixlib.canonical import canonical_json
 from nixlib.lock.artifact import Artifact
 from nixlib.lock.fields import NAME, VERSION, Fields, artifact, damaged, sri, stated
 from nixlib.spec import SYSTEMS
@@ -66,7 +67,7 @@ class LockedSource:
         )
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class LockedPackage:
     """One version of one package.
 
@@ -91,6 +92,14 @@ class LockedPackage:
     held: str = ""
     index: str = ""
     uploaded: str = ""
+
+    def __lt__(self, other: LockedPackage) -> bool:
+        mine = (self.name, self.version, self.wheels)
+        its = (other.name, other.version, other.wheels)
+        if mine != its:
+            return mine < its
+        # In a lock that somebody has written, two may differ in nothing but that one has a source.
+        return canonical_json(self.to_json()) < canonical_json(other.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Its JSON object."""

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from nixlib.errors import LockError, LockStaleError, LockVersionError
-from nixlib.lock import Artifact, check_fresh, parse_lock
+from nixlib.lock import Artifact, LockedPackage, LockedSource, check_fresh, parse_lock
 from nixlib.spec import Spec
 
 SPEC = Spec(python="3.11", requirements=("pandas==1.5",))
@@ -124,3 +124,9 @@ def test_lock_is_stale_when_requirements_changed():
 
 def test_artifact_prints_as_one_line():
     assert str(Artifact("https://e.org/a.whl", SHA, 3)) == f"{SHA} 3 https://e.org/a.whl"
+
+
+def test_packages_that_differ_in_nothing_but_a_source_are_sorted_all_the_same():
+    plain = LockedPackage("a", "1")
+    built = LockedPackage("a", "1", source=LockedSource("editable", location="./mine"))
+    assert sorted([plain, built]) == sorted([built, plain])

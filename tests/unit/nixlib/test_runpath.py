@@ -121,6 +121,13 @@ def test_damage_is_an_error_or_harmless_never_a_crash(data):
         return
 
 
+def test_table_at_an_offset_beyond_what_python_counts_is_an_error():
+    image = bytearray(elf(run_path="/home/ana/lib"))
+    image[39] = 128
+    with pytest.raises(InterpreterError):
+        rewrite_run_path(bytes(image), ["$ORIGIN/../lib"])
+
+
 def test_absurd_size_of_the_dynamic_section_is_refused_before_it_is_filled_up():
     image = bytearray(elf(run_path="/home/ana/lib"))
     header = struct.unpack_from("<Q", image, 32)[0]

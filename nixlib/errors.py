@@ -86,6 +86,13 @@ class ResolutionError(NixError):
     """No set of packages fits: fields `requirement`, `notebook`. The author changes a requirement."""
 
 
+class PrivateGroupError(NixError):
+    """A group of private dependencies cannot be what it asks for: fields `group`, `packages`, `reasons`.
+
+    `reasons` has one sentence for each thing that stands in the way.
+    """
+
+
 class PlanError(NixError):
     """The lock has nothing for this machine: fields `package`, `system`."""
 

@@ -6,6 +6,7 @@ from nixlib.lock.conda import LockedConda, LockedCondaPackage
 from nixlib.lock.interpreter import LockedInterpreter
 from nixlib.lock.lock import LAYOUT, Lock, added_since, check_fresh, parse_lock
 from nixlib.lock.packages import LockedPackage, LockedSource
+from nixlib.lock.private import LockedGroup
 
 __all__ = [
     "LAYOUT",
@@ -14,6 +15,7 @@ __all__ = [
     "LockedAttribute",
     "LockedConda",
     "LockedCondaPackage",
+    "LockedGroup",
     "LockedInterpreter",
     "LockedPackage",
     "LockedSource",

@@ -19,6 +19,7 @@ from nixlib.lock.conda import CONDA_NAME, LockedConda, parse_conda
 from nixlib.lock.fields import NAME, SHA256, Fields, damaged, sri, stated
 from nixlib.lock.interpreter import LockedInterpreter, parse_interpreter
 from nixlib.lock.packages import LockedPackage, parse_package
+from nixlib.lock.private import LockedGroup, parse_groups
 from nixlib.spec import SYSTEMS, Spec
 
 LAYOUT = 1
@@ -35,11 +36,13 @@ _KEYS = (
     "build-packages",
     "conda",
     "attributes",
+    "private",
     "choices",
     "substitutions",
     "notes",
     *_BESIDE,
 )
+_KEYS_OF_A_PROCESS = tuple(key for key in _KEYS if key != "private")
 _BUILT = re.compile(rf"{NAME.pattern} ({'|'.join(SYSTEMS)})")
 _VARIANT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
@@ -57,6 +60,7 @@ class Lock:
             `LockedSource.build` names its own.
         conda: Of conda channels.
         attributes: Of nixpkgs.
+        private: Groups of private dependencies, in the order in which they were locked.
         choices: For each bare name that several providers could have given: which one did, and why.
         substitutions: Variants that are not the spec's, because a machine could not have those:
             `{"cuda": "none"}`.
@@ -73,6 +77,7 @@ class Lock:
     build_packages: tuple[LockedPackage, ...] = ()
     conda: LockedConda = field(default_factory=LockedConda)
     attributes: tuple[LockedAttribute, ...] = ()
+    private: tuple[LockedGroup, ...] = ()
     choices: Mapping[str, str] = field(default_factory=dict)
     substitutions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -96,6 +101,7 @@ class Lock:
             "build-packages": [package.to_json() for package in sorted(self.build_packages)],
             "conda": self.conda.to_json(),
             "attributes": [attribute.to_json() for attribute in sorted(self.attributes)],
+            "private": [group.to_json() for group in self.private],
             "choices": dict(sorted(self.choices.items())),
             "substitutions": dict(sorted(self.substitutions.items())),
             "notes": list(self.notes),
@@ -104,10 +110,15 @@ class Lock:
         }
         return stated(**said)
 
+    @property
+    def indexed(self) -> tuple[LockedPackage, ...]:
+        """Every package of an index that a realisation may need here, the groups' and builds' among them."""
+        groups = (package for group in self.private for package in group.packages)
+        return (*self.packages, *groups, *self.build_packages)
+
     def with_hints(self, hints: Mapping[str, str]) -> Lock:
         """The same lock with `hints` about its own artifacts added, and of others dropped."""
-        packages = (*self.packages, *self.build_packages)
-        own = {wheel.sha256 for package in packages for wheel in package.wheels}
+        own = {wheel.sha256 for package in self.indexed for wheel in package.wheels}
         own |= {artifact.sha256 for artifact in self.interpreter.artifacts.values()}
         own |= {package.artifact.sha256 for package in self.conda.packages}
         kept = {sha256: nar for sha256, nar in {**self.hints, **hints}.items() if sha256 in own}
@@ -115,7 +126,7 @@ class Lock:
 
     def with_built(self, built: Mapping[str, str]) -> Lock:
         """The same lock with what builds gave added, and what is of no package of its own dropped."""
-        own = {p.name for p in (*self.packages, *self.build_packages) if p.source}
+        own = {package.name for package in self.indexed if package.source}
         kept = {k: v for k, v in {**self.built, **built}.items() if k.split(" ")[0] in own}
         return replace(self, built=kept)
 
@@ -159,24 +170,29 @@ def parse_lock(value: object) -> Lock:
         LockError: It is damaged; `key` and `found` say where.
         LockVersionError: Its layout is newer than this nixenv.
     """
-    fields = Fields("nixenv.lock", value, _KEYS)
+    return _parse("nixenv.lock", value, depth=0)
+
+
+def _parse(key: str, value: object, *, depth: int) -> Lock:
+    fields = Fields(key, value, _KEYS if depth == 0 else _KEYS_OF_A_PROCESS)
     layout = fields.take("layout", int)
     if layout > LAYOUT:
         raise LockVersionError(
-            f"`nixenv.lock.layout` is {layout}, and this nixenv composes up to {LAYOUT}",
+            f"`{key}.layout` is {layout}, and this nixenv composes up to {LAYOUT}",
             hint="`pip install --upgrade nixenv`",
-            key="nixenv.lock.layout",
+            key=f"{key}.layout",
             found=layout,
         )
     return Lock(
         layout=layout,
         spec=fields.matching("spec", SHA256),
         systems=fields.words("systems", SYSTEMS.__contains__, as_list=True),
-        interpreter=parse_interpreter("nixenv.lock.interpreter", fields.take("interpreter", dict)),
+        interpreter=parse_interpreter(f"{key}.interpreter", fields.take("interpreter", dict)),
         packages=fields.each("packages", parse_package),
         build_packages=fields.each("build-packages", parse_package),
-        conda=parse_conda("nixenv.lock.conda", fields.take("conda", dict, {})),
+        conda=parse_conda(f"{key}.conda", fields.take("conda", dict, {})),
         attributes=fields.each("attributes", parse_attribute),
+        private=parse_groups(fields, "private", lambda at, lock: _parse(at, lock, depth=depth + 1)),
         choices=fields.table("choices", CONDA_NAME.fullmatch, _text),
         substitutions=fields.table("substitutions", _VARIANT.fullmatch, _text),
         notes=fields.words("notes", lambda _: True, as_list=True),

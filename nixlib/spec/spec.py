@@ -6,7 +6,6 @@ that is ignored becomes another environment. Keys that begin with `x-` are kept 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,15 +14,14 @@ from typing import Any
 
 from nixlib.canonical import digest
 from nixlib.errors import LockVersionError, SpecError
+from nixlib.spec.private import PrivateGroup, read_groups
+from nixlib.spec.values import boolean, kind, python, text, texts, unknown_key, wrong
 
 VERSION = 1
 SYSTEMS = ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux")
 SOURCES = ("conda", "host", "nixpkgs", "standalone")
 PRIORITIES = ("flexible", "strict")
 
-_PYTHON = re.compile(
-    r"3(\.\d{1,3}){1,2}|((===?|~=|!=|<=?|>=?)\s*3(\.\d{1,3}){0,2}(\.\*)?\s*(,\s*|$))+"
-)
 _VARIANT = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CHOICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,39}")
 _PROVIDERS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*(\s*,\s*[A-Za-z0-9_][A-Za-z0-9_./-]*)*")
@@ -51,6 +49,7 @@ class Spec:
         systems: Nix systems that the lock serves.
         collisions: Which package wins a path that two bring: `{"cv2": "opencv-python"}`.
         strict: Refuse wheels that disagree with their own RECORD.
+        private: Groups of packages that only those see who name them, by name.
         extra: The `x-…` keys, kept as they are.
     """
 
@@ -68,6 +67,7 @@ class Spec:
     systems: tuple[str, ...] = SYSTEMS
     collisions: Mapping[str, str] = field(default_factory=dict)
     strict: bool = False
+    private: tuple[PrivateGroup, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
@@ -94,6 +94,7 @@ class Spec:
             "systems": list(self.systems) if self.systems != SYSTEMS else None,
             "collisions": dict(self.collisions),
             "strict": self.strict or None,
+            "private": {group.name: group.to_json() for group in self.private},
         }
         stated = {key: value for key, value in said.items() if value not in (None, [], {})}
         return {
@@ -107,6 +108,25 @@ class Spec:
         """The same spec, asking for `requirements`."""
         return replace(self, requirements=requirements)
 
+    def with_group(self, group: PrivateGroup) -> Spec:
+        """The same spec with `group`, in the place of one of its name."""
+        groups = {**{one.name: one for one in self.private}, group.name: group}
+        return replace(self, private=tuple(group for _, group in sorted(groups.items())))
+
+    def without_group(self, name: str) -> Spec:
+        """The same spec without the group of that name."""
+        return replace(self, private=tuple(one for one in self.private if one.name != name))
+
+    def of_process(self, group: PrivateGroup) -> Spec:
+        """What a process of `group` is asked for: its requirements, from where the notebook's come."""
+        return replace(
+            self,
+            python=group.python or self.python,
+            requirements=group.requirements,
+            private=(),
+            extra={},
+        )
+
 
 def parse_spec(value: object) -> Spec:
     """A spec out of the JSON value of `metadata["nixenv"]`; its `lock` is not looked at.
@@ -117,15 +137,15 @@ def parse_spec(value: object) -> Spec:
     """
     if not isinstance(value, dict):
         raise SpecError(
-            f"`nixenv` in the metadata must be an object, not {_kind(value)}",
+            f"`nixenv` in the metadata must be an object, not {kind(value)}",
             hint='`"nixenv": {"version": 1, "requirements": ["pandas"]}`',
             key="nixenv",
-            found=_kind(value),
+            found=kind(value),
         )
     _check_version(value.get("version"))
     for key in value:
         if key not in _READERS and key not in ("version", "lock") and not key.startswith("x-"):
-            raise _unknown_key(key)
+            raise unknown_key(key, [*_READERS, "version", "lock"])
     fields: dict[str, Any] = {
         key.replace("-", "_"): read(key, value[key])
         for key, read in _READERS.items()
@@ -144,114 +164,65 @@ def _check_version(version: object) -> None:
         )
     if version != VERSION or isinstance(version, bool):
         raise SpecError(
-            f"`nixenv.version` must be {VERSION}, not {_kind(version) if version is None else repr(version)}",
+            f"`nixenv.version` must be {VERSION}, not {kind(version) if version is None else repr(version)}",
             key="nixenv.version",
             found=version,
         )
 
 
-def _unknown_key(key: str) -> SpecError:
-    near = difflib.get_close_matches(key, [*_READERS, "version", "lock"], n=1)
-    guess = f"did you mean `{near[0]}`? " if near else ""
-    return SpecError(
-        f"`nixenv.{key}` is not a key that this nixenv knows",
-        details=(f"known keys: {', '.join(sorted([*_READERS, 'version', 'lock']))}",),
-        hint=f"{guess}keys of your own begin with `x-`",
-        key=f"nixenv.{key}",
-        found=key,
-    )
-
-
-def _kind(value: object) -> str:
-    names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}
-    return "nothing" if value is None else names.get(type(value), f"the number {value!r}")
-
-
-def _wrong(key: str, wanted: str, value: object) -> SpecError:
-    shown = f"`{value}`" if isinstance(value, str) and len(value) < 80 else _kind(value)  # noqa: PLR2004
-    return SpecError(
-        f"`nixenv.{key}` must be {wanted}, not {shown}", key=f"nixenv.{key}", found=value
-    )
-
-
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str) or not value or any(ord(c) < 32 or ord(c) == 127 for c in value):  # noqa: PLR2004
-        raise _wrong(key, "a text on one line", value)
-    return value
-
-
-def _texts(key: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise _wrong(key, "a list of texts", value)
-    return tuple(_text(f"{key}[{number}]", item) for number, item in enumerate(value))
-
-
-def _boolean(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(key, "true or false", value)
-    return value
-
-
-def _python(key: str, value: object) -> str:
-    text = _text(key, value)
-    if not _PYTHON.fullmatch(text):
-        raise _wrong(key, "a Python version such as `3.11`, `3.11.7` or `>=3.10,<3.13`", value)
-    return text
-
-
 def _date(key: str, value: object) -> str:
-    text = _text(key, value)
-    if not _DATE.fullmatch(text):
-        raise _wrong(key, "a date such as `2023-03-01`", value)
-    return text
+    said = text(key, value)
+    if not _DATE.fullmatch(said):
+        raise wrong(key, "a date such as `2023-03-01`", value)
+    return said
 
 
 def _source(key: str, value: object) -> str:
     if value not in SOURCES:
-        raise _wrong(key, f"one of {', '.join(SOURCES)}", value)
-    return _text(key, value)
+        raise wrong(key, f"one of {', '.join(SOURCES)}", value)
+    return text(key, value)
 
 
 def _systems(key: str, value: object) -> tuple[str, ...]:
-    systems = tuple(sorted(set(_texts(key, value))))
+    systems = tuple(sorted(set(texts(key, value))))
     unknown = [system for system in systems if system not in SYSTEMS]
     if unknown or not systems:
-        raise _wrong(key, f"a list out of {', '.join(SYSTEMS)}", unknown[0] if unknown else value)
+        raise wrong(key, f"a list out of {', '.join(SYSTEMS)}", unknown[0] if unknown else value)
     return systems
 
 
 def _priority(key: str, value: object) -> str:
     if value not in PRIORITIES:
-        raise _wrong(key, f"one of {', '.join(PRIORITIES)}", value)
-    return _text(key, value)
+        raise wrong(key, f"one of {', '.join(PRIORITIES)}", value)
+    return text(key, value)
 
 
 def _channels(key: str, value: object) -> tuple[str, ...]:
-    channels = _texts(key, value)
+    channels = texts(key, value)
     for number, channel in enumerate(channels):
         if _SECRET.search(channel):
             wanted = "a channel without a login or a token: those stay in your own configuration"
-            raise _wrong(f"{key}[{number}]", wanted, value)
+            raise wrong(f"{key}[{number}]", wanted, value)
     return channels
 
 
 def _providers(key: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _wrong(key, "an object from a package, or `_default`, to an order", value)
+        raise wrong(key, "an object from a package, or `_default`, to an order", value)
     for name, order in value.items():
         if not isinstance(order, str) or not _PROVIDERS.fullmatch(order.strip()):
-            raise _wrong(f"{key}.{name}", "an order such as `conda-forge,wheel,sdist`", order)
-    return {_text(key, name): order.strip() for name, order in value.items()}
+            raise wrong(f"{key}.{name}", "an order such as `conda-forge,wheel,sdist`", order)
+    return {text(key, name): order.strip() for name, order in value.items()}
 
 
 def _variants(key: str, value: object) -> dict[str, str | None]:
     if not isinstance(value, dict):
-        raise _wrong(key, 'an object such as `{"blas": "mkl", "cuda": null}`', value)
+        raise wrong(key, 'an object such as `{"blas": "mkl", "cuda": null}`', value)
     for name, choice in value.items():
         if not _VARIANT.fullmatch(name):
-            raise _wrong(key, "an object whose keys are words such as `blas`", name)
+            raise wrong(key, "an object whose keys are words such as `blas`", name)
         if choice is not None and not (isinstance(choice, str) and _CHOICE.fullmatch(choice)):
-            raise _wrong(
+            raise wrong(
                 f"{key}.{name}", "a word or a version such as `mkl` or `12.4`, or null", choice
             )
     return dict(value)
@@ -259,31 +230,32 @@ def _variants(key: str, value: object) -> dict[str, str | None]:
 
 def _collisions(key: str, value: object) -> dict[str, str]:
     if not isinstance(value, dict):
-        raise _wrong(key, "an object from a path to a package", value)
-    return {_text(key, path): _text(f"{key}.{path}", package) for path, package in value.items()}
+        raise wrong(key, "an object from a path to a package", value)
+    return {text(key, path): text(f"{key}.{path}", package) for path, package in value.items()}
 
 
 def _url_list(key: str, value: object) -> tuple[str, ...]:
-    urls = _texts(key, value)
+    urls = texts(key, value)
     for number, url in enumerate(urls):
         if not url.startswith(("https://", "http://")):
-            raise _wrong(f"{key}[{number}]", "a URL that begins with `https://`", url)
+            raise wrong(f"{key}[{number}]", "a URL that begins with `https://`", url)
     return urls
 
 
 _READERS: dict[str, Callable[[str, object], Any]] = {
-    "python": _python,
-    "requirements": _texts,
+    "python": python,
+    "requirements": texts,
     "channels": _channels,
     "channel-priority": _priority,
     "providers": _providers,
     "variants": _variants,
-    "build-inputs": _texts,
+    "build-inputs": texts,
     "indexes": _url_list,
     "exclude-newer": _date,
-    "era": _boolean,
+    "era": boolean,
     "interpreter": _source,
     "systems": _systems,
     "collisions": _collisions,
-    "strict": _boolean,
+    "strict": boolean,
+    "private": read_groups,
 }

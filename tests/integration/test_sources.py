@@ -257,9 +257,9 @@ def test_folder_is_built_as_it_was_locked_or_not_at_all(desk):
 @pytest.mark.parametrize(
     "wanted",
     [
-        SourceWanted("path", location="/root/secret"),
+        SourceWanted("path", location="/home/ana/secret"),
         SourceWanted("editable", location="~/secret"),
-        SourceWanted("git", location="file:///root/secret", commit="main"),
+        SourceWanted("git", location="file:///home/ana/secret", commit="main"),
         SourceWanted("git", location="ext::sh -c id", commit="main"),
     ],
     ids=["folder", "home", "repository", "command"],

@@ -9,7 +9,19 @@ from pathlib import Path
 
 from benchmarks.workplace import Workplace
 
-NAMES = ("start", "cold", "warm", "add", "disk", "hundred", "status", "lab", "bootstrap", "conda")
+NAMES = (
+    "start",
+    "cold",
+    "warm",
+    "add",
+    "disk",
+    "hundred",
+    "status",
+    "lab",
+    "bootstrap",
+    "conda",
+    "private_process",
+)
 
 
 def main(names: list[str]) -> None:

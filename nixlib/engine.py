@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nixlib.cancel import Cancel
 from nixlib.environment import Environment, environment_key, environment_link, find_environment
@@ -15,6 +15,9 @@ from nixlib.platforms import current_system, host_glibc
 from nixlib.progress import EventSink, Phase, ignore
 from nixlib.settings import Settings
 from nixlib.spec import Spec
+
+if TYPE_CHECKING:
+    from nixlib.realise import Realised
 
 KERNEL = ("ipykernel",)
 
@@ -157,9 +160,19 @@ def _realise(
         link = store.add_root(environment_link(lock, settings), realised.path)
         on_event(Phase("ready"))
         environment = Environment(link.readlink(), realised.warnings)
-        # The first build is what others are compared with: it stays.
-        known = lock.with_hints(realised.hints).with_built({**realised.built, **lock.built})
-        return Built(environment, known)
+        return Built(environment, _informed(lock, realised))
+
+
+def _informed(lock: Lock, realised: Realised) -> Lock:
+    """The lock with what is now known of its store objects; the first build is what others are compared with."""
+    groups = tuple(
+        replace(group, process=_informed(group.process, replace(made, hints=realised.hints)))
+        if group.process and (made := realised.processes.get(group.name))
+        else group
+        for group in lock.private
+    )
+    known = lock.with_hints(realised.hints).with_built({**realised.built, **lock.built})
+    return replace(known, private=groups)
 
 
 def _trusted_hints(lock: Lock, settings: Settings, notebook: str) -> Mapping[str, str]:
@@ -167,7 +180,9 @@ def _trusted_hints(lock: Lock, settings: Settings, notebook: str) -> Mapping[str
     path = Path(notebook).resolve()
     folders = (Path(folder).expanduser().resolve() for folder in settings.trusted_notebooks)
     trusted = bool(notebook) and any(path.is_relative_to(folder) for folder in folders)
-    return lock.hints if trusted else {}
+    if not trusted:
+        return {}
+    return {sha256: nar for one in (*lock.processes, lock) for sha256, nar in one.hints.items()}
 
 
 def _load_builder() -> None:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from nixlib.composition.places import GROUPS, GROUPS_FILE
 from nixlib.lock import Lock
 from nixlib.platforms import current_system, host_glibc
 from nixlib.settings import Settings
@@ -28,6 +29,30 @@ class Environment:
     def python(self) -> Path:
         """The program that a kernel is started with."""
         return self.path / "bin" / "python"
+
+
+def groups_folder(environment: Path) -> Path | None:
+    """Where an environment describes its private groups; None for one without, which costs a `stat`.
+
+    A package may bring files of that name. They are links, as all that packages bring, or behind one.
+    """
+    file = environment / GROUPS / GROUPS_FILE
+    try:
+        is_own = file.resolve(strict=True) == environment.resolve() / GROUPS / GROUPS_FILE
+    except OSError:
+        return None
+    return file.parent if is_own else None
+
+
+def process_environments(environment: Path) -> dict[str, Path]:
+    """The environments of private groups that have a process of their own, by the groups' names."""
+    folder = groups_folder(environment)
+    links = sorted(folder.iterdir()) if folder else []
+    return {
+        link.name: environment.parent / link.readlink().name
+        for link in links
+        if link.is_symlink() and (link / "pyvenv.cfg").is_file()
+    }
 
 
 def environment_key(lock: Lock, settings: Settings) -> str:

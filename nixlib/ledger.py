@@ -88,16 +88,19 @@ class Ledger:
         return found
 
     def known(self, lock: Lock, *, strict: bool = False) -> Mapping[str, str]:
-        """The trees of a lock's artifacts, by sha256, as far as this machine made them.
+        """The trees of a lock's artifacts, those of its groups among them, as far as this machine made them.
 
         Args:
             lock: Whose artifacts.
             strict: Leave out wheels that disagree with their own RECORD.
         """
         recipe = STRICT_WHEEL_RECIPE if strict else WHEEL_RECIPE
-        wheels = (wheel.sha256 for package in lock.packages for wheel in package.wheels)
-        pythons = (artifact.sha256 for artifact in lock.interpreter.artifacts.values())
-        archives = (package.artifact.sha256 for package in lock.conda.packages)
+        locks = (lock, *lock.processes)
+        packages = (package for one in locks for package in one.indexed)
+        wheels = (wheel.sha256 for package in packages for wheel in package.wheels)
+        interpreters = (one.interpreter for one in locks)
+        pythons = (found.sha256 for one in interpreters for found in one.artifacts.values())
+        archives = (package.artifact.sha256 for one in locks for package in one.conda.packages)
         return {
             **self.get_many(pythons, STANDALONE_RECIPE),
             **self.get_many(archives, CONDA_RECIPE),

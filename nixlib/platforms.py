@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
 
 __all__ = [
+    "PYTHONS",
     "SYSTEMS",
     "conda_subdir",
     "current_system",
@@ -32,6 +33,9 @@ __all__ = [
     "standalone_triple",
     "wheel_tags",
 ]
+
+PYTHONS: Final = ("3.13", "3.12", "3.11", "3.10", "3.9", "3.8")
+"""The Pythons that a kernel or a process beside it can have, the newest first."""
 
 
 @dataclass(frozen=True, slots=True)

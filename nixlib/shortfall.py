@@ -28,6 +28,20 @@ def shortfalls(spec: Spec, lock: Lock, here: Mapping[str, str] | None = None) ->
         lock: What is started.
         here: Stands in for the virtual packages of this machine, by name.
     """
+    of_processes = tuple(
+        f"private group `{group.name}`: {sentence}"
+        for group in lock.private
+        if group.process
+        for sentence in _shortfalls(_of_process(spec, group.name), group.process, here)
+    )
+    return (*_shortfalls(spec, lock, here), *of_processes)
+
+
+def _of_process(spec: Spec, name: str) -> Spec:
+    return next((spec.of_process(group) for group in spec.private if group.name == name), spec)
+
+
+def _shortfalls(spec: Spec, lock: Lock, here: Mapping[str, str] | None) -> tuple[str, ...]:
     replaced = tuple(
         _substitution(name, choice, spec) for name, choice in sorted(lock.substitutions.items())
     )

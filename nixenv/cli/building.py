@@ -10,7 +10,7 @@ from nixenv.cli.changes import NO_CHANGES, changes_between
 from nixenv.cli.command import Context
 from nixenv.cli.outcome import Outcome, bytecode_prefix, clock, note_use
 from nixlib.engine import Built, build
-from nixlib.environment import find_environment
+from nixlib.environment import find_environment, process_environments
 from nixlib.lock import Lock
 from nixlib.settings import Settings
 from nixlib.spec import Spec
@@ -81,8 +81,7 @@ def build_lock(carried: Carried, spec: Spec, lock: Lock, context: Context) -> Bu
             cancel=context.cancel,
         )
     if not is_there:
-        own_python = lock.interpreter.source in _KNOWN_PYTHONS
-        _compile(built.environment.path, context.settings, own_python=own_python)
+        _compile(built.environment.path, lock, context.settings)
     return built
 
 
@@ -90,11 +89,17 @@ _KNOWN_PYTHONS = ("host", "standalone")
 """Sources whose Pythons may run before a notebook is started; those of channels are anybody's."""
 
 
-def _compile(environment: Path, settings: Settings, *, own_python: bool) -> None:
+def _compile(environment: Path, lock: Lock, settings: Settings) -> None:
+    """Compile what an environment's packages, its private groups and their processes have."""
     from nixlib.composition.bytecode import compile_in_background  # noqa: PLC0415 - a cache hit compiles nothing
 
     if bytecode_prefix(environment, settings) is None:
         return
-    # Bytecode saves time and nothing else: a disk that is full has been complained about before.
-    with suppress(OSError):
-        compile_in_background(environment, settings.cache_dir, own_python=own_python)
+    processes = process_environments(environment)
+    pairs = [(processes.get(group.name), group.process) for group in lock.private]
+    for place, one in ((environment, lock), *pairs):
+        if place and one:
+            own_python = one.interpreter.source in _KNOWN_PYTHONS
+            # Bytecode saves time and nothing else: a disk that is full has been complained about before.
+            with suppress(OSError):
+                compile_in_background(place, settings.cache_dir, own_python=own_python)

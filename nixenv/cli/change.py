@@ -137,18 +137,14 @@ def _outcome(
     )
 
 
-def edit_requirements(
-    carried: Carried,
-    context: Context,
-    edit: Callable[[tuple[str, ...]], tuple[str, ...]],
-) -> Outcome:
-    """`change` with other requirements.
+def edit_spec(carried: Carried, context: Context, edit: Callable[[Spec], Spec]) -> Outcome:
+    """`change` to what `edit` makes of the spec.
 
     Raises:
-        NixError: As `change`.
+        NixError: As `change`, and what `edit` raises.
     """
     with naming(carried.document):
-        spec = carried.spec.with_requirements(edit(carried.spec.requirements))
+        spec = edit(carried.spec)
     outcome = change(carried, spec, context)
     note_use(outcome.lock, context.settings, carried.document)
     return outcome

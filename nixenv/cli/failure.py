@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from nixlib import errors as engine
 _EXIT_CODES: tuple[tuple[type[engine.NixError], int], ...] = (
     (engine.RealisationCancelledError, 130),
     (engine.ResolutionError, 3),
+    (engine.PrivateGroupError, 3),
     (engine.PlanError, 3),
     (engine.InterpreterError, 3),
     (engine.WheelError, 3),
@@ -39,7 +41,18 @@ _DISK_HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a command could not do what it was asked."""
+    """Why a command could not do what it was asked.
+
+    Attributes:
+        type: The name of the error's class.
+        message: Its first line.
+        details: The evidence.
+        hint: The way out.
+        notebook: The document that it is about.
+        key: The place in it.
+        exit_code: Of the command.
+        offer: The private group that ends a contradiction: `group`, `mode`, `package` and its `line`.
+    """
 
     type: str
     message: str
@@ -48,6 +61,7 @@ class Failure:
     notebook: str = ""
     key: str = ""
     exit_code: int = 1
+    offer: Mapping[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object under `error` on standard output."""
@@ -57,6 +71,7 @@ class Failure:
             "hint": self.hint,
             "notebook": self.notebook,
             "key": self.key,
+            **({"offer": dict(self.offer)} if self.offer else {}),
         }
 
     def render(self) -> str:
@@ -76,6 +91,7 @@ def failure_of(error: engine.NixError | OSError) -> Failure:
         hint=printable(error.hint),
         notebook=str(error.fields.get("notebook") or ""),
         key=str(error.fields.get("key") or ""),
+        offer=error.fields.get("offer"),
         exit_code=next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), _USER_CODE),
     )
 

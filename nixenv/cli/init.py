@@ -56,7 +56,12 @@ def make(path: Path, spec: Spec, context: Context, *, is_forced: bool) -> Report
 
 
 def _for_init(hint: str) -> str:
-    """A hint for what is not in a notebook yet: the words to type, not the verb that changes it."""
+    """A hint for what is not in a notebook yet: the words to type, not the verb that changes it.
+
+    A private group takes one: it is made without the requirement first.
+    """
+    if "`%nixenv add --private" in hint:
+        return hint.replace("`%nixenv add", "leave it out, then `%nixenv add")
     return re.sub(r"`%nixenv (?:add|lock) ([^`]+)`", r"`\1`", hint)
 
 

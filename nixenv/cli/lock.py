@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nixenv.cli.carried import naming, read_carried
 from nixenv.cli.change import relock
 from nixenv.cli.command import Context
+from nixenv.cli.group_members import group_members
 from nixenv.cli.members import answering, members
 from nixenv.cli.report import Report
 from nixenv.errors import UsageError
@@ -89,7 +90,8 @@ def _upgrade(names: Sequence[str] | None, lock: Lock | None) -> Upgrade:
         return "all"
     if lock is None:
         return frozenset(names)
-    present = members(lock)
+    own = [member for group in group_members(lock) for member in group.own]
+    present = [*members(lock), *own]
     wanted: set[str] = set()
     for name in names:
         meant = answering(name, present)

@@ -9,6 +9,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from nixlib.engine import KERNEL
 from nixlib.errors import RequirementError
 from nixlib.lock import Lock, LockedAttribute, LockedCondaPackage, LockedPackage
 from nixlib.requirements import AnyRequirement, PypiRequirement, parse_line
@@ -32,6 +33,7 @@ class Member:
         held: Why it is older than it could be.
         provides: What PyPI calls a conda package; for messages and for wheels that need it.
         folder: Where its source is, relative to the notebook's folder; a line may say only that.
+        lender: Whose it is, of a package that a private group only uses: `the notebook`, or a group's name.
     """
 
     kind: str
@@ -43,6 +45,7 @@ class Member:
     held: str = ""
     provides: str = ""
     folder: str = ""
+    lender: str = ""
 
     @property
     def key(self) -> str:
@@ -60,6 +63,7 @@ class Member:
             "source": self.kind,
             **({"build": self.build} if self.build else {}),
             **({"origin": self.origin} if self.origin else {}),
+            **({"shared": self.lender} if self.lender else {}),
         }
 
 
@@ -139,6 +143,15 @@ def asked_for(lines: Sequence[str], present: Sequence[Member]) -> dict[str, str]
         for member in answering(line, present):
             found.setdefault(member.key, line)
     return found
+
+
+def roots_of(
+    lock: Lock, asked: Mapping[str, str], present: Mapping[str, Member]
+) -> tuple[str, ...]:
+    """What was asked for, in the notebook's order, then Python and the kernel, which nobody has to ask for."""
+    own = ("conda:python",) if lock.interpreter.source == "conda" else ()
+    kernel = [key for name in KERNEL for key in (name, f"conda:{name}")]
+    return tuple(key for key in dict.fromkeys([*asked, *own, *kernel]) if key in present)
 
 
 def answering(line: str, present: Sequence[Member]) -> list[Member]:

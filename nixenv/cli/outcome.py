@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nixenv.cli.changes import NO_CHANGES, Changes, held_lines
+from nixenv.cli.changes import NO_CHANGES, Changes, held_in_groups, held_lines
 from nixenv.cli.report import Report
 from nixenv.environments import hold, record_use
 from nixenv.frontend import FrontEnd
@@ -45,7 +45,8 @@ class Outcome:
     @property
     def held(self) -> tuple[str, ...]:
         """Why packages that have moved are older than they could be; `list` has the others."""
-        return held_lines(self.lock, self.changes.present)
+        own = held_lines(self.lock, self.changes.present)
+        return (*own, *held_in_groups(self.lock, self.changes))
 
     @property
     def place(self) -> str:

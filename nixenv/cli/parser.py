@@ -75,13 +75,26 @@ def parse_command_line(argv: Sequence[str]) -> argparse.Namespace:
             parser.error("the following arguments are required: NB")
         arguments.notebook, arguments.why = arguments.why, ""
     if not rest:
+        _check_operands(parser, arguments)
         return arguments
     name = next((name for name in _REPEATED if hasattr(arguments, name)), None)
     is_command = name == "command" and rest[0] == "--"
-    if name is None or (not is_command and any(word.startswith("-") for word in rest)):
+    if name is None or (not is_command and any(_is_option(word) for word in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     setattr(arguments, name, [*getattr(arguments, name), *rest[is_command:]])
     return arguments
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and not word.startswith("-e ")
+
+
+def _check_operands(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """`add` and `remove` may go without operands for a private group only."""
+    missing = {"add": "requirements", "remove": "names"}.get(arguments.verb)
+    if missing and not getattr(arguments, missing) and arguments.private is None:
+        word = "REQ" if arguments.verb == "add" else "NAME"
+        parser.error(f"the following arguments are required: {word}")
 
 
 def _document_among(words: Sequence[str]) -> str | None:
@@ -135,14 +148,20 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
     _notebook(verb)
     verb.add_argument(
         "requirements",
-        nargs="+",
+        nargs="*",
         metavar="REQ",
         help="a requirement: PEP 508, a conda match spec, or nixpkgs#ATTRIBUTE",
     )
+    _private_group(verb)
 
     verb = _verb(verbs, "remove", "remove requirements, lock and build", "remove a.ipynb seaborn")
     _notebook(verb)
-    verb.add_argument("names", nargs="+", metavar="NAME", help="name of a required package")
+    verb.add_argument("names", nargs="*", metavar="NAME", help="name of a required package")
+    verb.add_argument(
+        "--private",
+        metavar="GROUP",
+        help="from this group of private dependencies; without a NAME, the whole group",
+    )
 
     verb = _verb(verbs, "lock", "resolve the requirements again", "lock a.ipynb --upgrade numpy")
     # Optional for argparse only: `--upgrade` takes every word behind it, and gives this one back.
@@ -164,6 +183,33 @@ def _add_spec_verbs(verbs: _Verbs) -> None:
         metavar="NAME=CHOICE",
         help="for a machine that cannot have what the notebook asks for: `cuda=none`; the lock says so",
     )
+
+
+def _private_group(verb: argparse.ArgumentParser) -> None:
+    group = verb.add_argument_group("private dependencies")
+    group.add_argument(
+        "--private",
+        metavar="GROUP",
+        help="into this group, which only those see who name it: `from nixenv.private.GROUP import …`",
+    )
+    group.add_argument(
+        "--process", action="store_true", help="run the group in a process of its own"
+    )
+    group.add_argument(
+        "--for",
+        dest="package",
+        default="",
+        metavar="PKG",
+        help="the group is what PKG needs, which the notebook imports as usual",
+    )
+    group.add_argument(
+        "--singleton",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a package of which the group uses the notebook's; may be given several times",
+    )
+    group.add_argument("--python", metavar="X.Y", help="the Python of the group's own process")
 
 
 def _add_environment_verbs(verbs: _Verbs) -> None:

@@ -66,7 +66,10 @@ def without_secrets(spec: Spec) -> Spec:
     """
     return replace(
         spec,
-        requirements=tuple(public_line(line) for line in spec.requirements),
+        requirements=_public(spec.requirements),
+        private=tuple(
+            replace(group, requirements=_public(group.requirements)) for group in spec.private
+        ),
         indexes=tuple(public_url(url) for url in spec.indexes),
     )
 
@@ -82,6 +85,19 @@ def with_removed(existing: Sequence[str], names: Sequence[str]) -> tuple[str, ..
     lines = _read(existing)
     gone = {line for text in names for line in _meant(text, lines)}
     return tuple(line.text for line in lines if line not in gone)
+
+
+def names_of(lines: Sequence[str]) -> frozenset[str]:
+    """What the lines are about, by normalised name.
+
+    Raises:
+        RequirementError: One cannot be read.
+    """
+    return frozenset(line.name for line in _read(lines))
+
+
+def _public(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(public_line(line) for line in lines)
 
 
 def _read(lines: Sequence[str]) -> list[_Line]:

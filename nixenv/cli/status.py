@@ -7,8 +7,9 @@ from typing import Any
 
 from nixenv.cli.carried import Carried, read_carried
 from nixenv.cli.change import KERNELSPEC
-from nixenv.cli.changes import held_lines
+from nixenv.cli.changes import held_in_groups, held_lines
 from nixenv.cli.command import Context
+from nixenv.cli.group_members import described
 from nixenv.cli.members import members
 from nixenv.cli.report import Report
 from nixenv.environments import is_running
@@ -48,6 +49,7 @@ def _asked(carried: Carried) -> dict[str, Any]:
         "channels": list(carried.spec.channels),
         "variants": [f"{name}={one or 'none'}" for name, one in carried.spec.variants.items()],
         "build_inputs": list(carried.spec.build_inputs),
+        "private": [described(group) for group in carried.spec.private],
         "kernelspec": f"{name} (not nixenv: this environment is not used)" if is_other else name,
     }
 
@@ -65,7 +67,7 @@ def _answered(carried: Carried, settings: Settings) -> dict[str, Any]:
         "substitutions": [
             f"{name}={choice}" for name, choice in sorted(lock.substitutions.items())
         ],
-        "held": list(held_lines(lock)),
+        "held": [*held_lines(lock), *held_in_groups(lock)],
         "notes": list(lock.notes),
         "environment": str(environment.path) if environment else None,
         "running": is_running(settings.state_dir, environment_key(lock, settings)),
@@ -82,6 +84,6 @@ def _rows(key: str, value: Any) -> list[tuple[str, str]]:
     key = key.replace("_", " ")
     if isinstance(value, bool):
         return [(key, "yes" if value else "no")]
-    if key in ("held", "notes"):
+    if key in ("held", "notes", "private"):
         return [(key if number == 0 else "", line) for number, line in enumerate(value)]
     return [(key, ", ".join(value) if isinstance(value, list) else str(value))]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from nixenv.cli.carried import Carried, read_carried
+from nixenv.cli.carried import read_carried
 from nixenv.cli.command import Context
-from nixenv.cli.members import Member, answering, asked_for, members
+from nixenv.cli.group_members import GroupMembers, group_members, group_of, hoisted, tops
+from nixenv.cli.members import Member, answering, asked_for, members, roots_of
 from nixenv.cli.report import Report
 from nixenv.errors import UsageError
 from nixlib.engine import KERNEL
 from nixlib.lock import Lock
 from nixlib.platforms import current_system
+from nixlib.private.singletons import reason
 from nixlib.requirements import PypiRequirement, parse_line
 from nixlib.requirements.refusal import public_line
 
@@ -33,27 +36,41 @@ def run(arguments: argparse.Namespace, context: Context) -> Report:
     carried = read_carried(arguments.notebook)
     lock = carried.fresh_lock()
     present = {member.key: member for member in members(lock, current_system())}
+    groups = [
+        (group, group.present, group.roots(group_of(carried.spec.private, group.name)))
+        for group in group_members(lock, current_system())
+    ]
     asked = asked_for(carried.spec.requirements, tuple(present.values()))
     if arguments.why:
-        targets = _known(arguments.why, tuple(present.values()))
-        present = _leading_to(targets, present)
-    reasons = {} if arguments.why is None else _reasons(lock, asked, present)
-    forest = grow(_roots(asked, carried, present), present, reasons)
-    return Report({"tree": forest}, "\n".join(_drawn(forest)), is_answer=True)
+        every = (*present.values(), *(one for _, there, _ in groups for one in there.values()))
+        targets = _known(arguments.why, every)
+        present = _leading_to(_keys(targets, present), present)
+        groups = [
+            (group, _leading_to(_keys(targets, there), there), asks)
+            for group, there, asks in groups
+        ]
+    roots = roots_of(lock, asked, present)
+    brought = hoisted(present, [group for group, _, _ in groups])
+    is_told = arguments.why is not None
+    reasons = _reasons(lock, asked, present, brought) if is_told else {}
+    forest = grow((*roots, *tops(brought, present)), present, reasons)
+    private, text = [], list(_drawn(forest))
+    for group, there, asks in groups:
+        grown = grow(tuple(asks), there, _group_reasons(group, asks) if is_told else {})
+        if grown or not arguments.why:
+            private.append({**group.to_json(), "tree": grown})
+            text += ["", f"private {group.name}", *(f"  {line}" for line in _drawn(grown))]
+    text = text[1:] if text and not text[0] else text
+    return Report({"tree": forest, "private": private}, "\n".join(text), is_answer=True)
 
 
-def _roots(
-    asked: Mapping[str, str], carried: Carried, present: Mapping[str, Member]
-) -> tuple[str, ...]:
-    """What was asked for, in the notebook's order, then Python and the kernel, which nobody has to ask for."""
-    source = carried.lock.interpreter.source if carried.lock else ""
-    own = ("conda:python",) if source == "conda" else ()
-    kernel = [key for name in KERNEL for key in (name, f"conda:{name}")]
-    return tuple(key for key in dict.fromkeys([*asked, *own, *kernel]) if key in present)
-
-
-def _reasons(lock: Lock, asked: Mapping[str, str], present: Mapping[str, Member]) -> dict[str, str]:
-    """Why what was asked for is from where it is."""
+def _reasons(
+    lock: Lock,
+    asked: Mapping[str, str],
+    present: Mapping[str, Member],
+    brought: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """Why what was asked for is from where it is, and for which group the others are there."""
     found = {
         key: "the kernel, which every notebook has"
         for name in KERNEL
@@ -62,6 +79,10 @@ def _reasons(lock: Lock, asked: Mapping[str, str], present: Mapping[str, Member]
     }
     if lock.interpreter.source == "conda" and "conda:python" in present:
         found["conda:python"] = "the Python that conda's packages are for"
+    found |= {
+        key: f"for the private group `{group}`: a process holds one{_since(key)}"
+        for key, group in brought.items()
+    }
     for key in asked:
         if member := present.get(key):
             names = (member.provides, member.name, member.name.rpartition(".")[2])
@@ -69,6 +90,23 @@ def _reasons(lock: Lock, asked: Mapping[str, str], present: Mapping[str, Member]
             form = f"{_form(member, asked[key])}: `{public_line(asked[key])}`"
             found[key] = chosen[0] if chosen else form
     return found
+
+
+def _since(name: str) -> str:
+    """Why a process holds one only, where that is known of the package itself."""
+    why = reason(name)
+    return f", since {why}" if why else ""
+
+
+def _group_reasons(group: GroupMembers, asked: Mapping[str, str]) -> dict[str, str]:
+    """Why a group has what it was asked for."""
+    package = group.locked.package
+    return {
+        key: "the notebook imports it by its plain name"
+        if key == package
+        else f"`{public_line(line)}`"
+        for key, line in asked.items()
+    }
 
 
 def _form(member: Member, line: str) -> str:
@@ -116,6 +154,11 @@ def _leading_to(targets: Sequence[str], packages: Mapping[str, Member]) -> dict[
     return {key: packages[key] for key in packages if key in reaching}
 
 
+def _keys(targets: Collection[str], packages: Mapping[str, Member]) -> list[str]:
+    """How `packages` knows those of the members `targets` that it has."""
+    return [key for key, member in packages.items() if member.key in targets]
+
+
 def _known(text: str, present: Sequence[Member]) -> tuple[str, ...]:
     """The keys of what a name means.
 
@@ -149,6 +192,7 @@ def _label(node: Node) -> str:
     words = [node["name"], node["version"]]
     words += [node["build"]] if node.get("build") else []
     reason, origin = node.get("reason", ""), node.get("origin", "")
+    words += [f"({node['shared']}'s)"] if "shared" in node else []
     words += [f"({origin})"] if origin and not reason.startswith(f"{origin}:") else []
     words += ["(above)"] if node.get("seen") else []
     return f"{' '.join(words)}{f': {reason}' if reason else ''}"

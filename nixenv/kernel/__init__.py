@@ -1,4 +1,4 @@
-"""nixenv inside a kernel: `%nixenv`, and the answers that `%pip` and its like give there.
+"""nixenv inside a kernel: `%nixenv`, `%%private`, and the answers that `%pip` and its like give there.
 
 The launcher makes this folder importable as `nixenv` in any notebook's environment, so everything here
 needs only the standard library and IPython, runs on Python 3.8, and imports its neighbours relatively:
@@ -23,19 +23,24 @@ def start_session(variables: Mapping[str, str]) -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Make `%nixenv` known to `shell`; a second time changes nothing."""
-    from . import launched, magics  # noqa: PLC0415
+    """Make `%nixenv` and the private groups known to `shell`; a second time changes nothing."""
+    from . import launched, magics, private_magic  # noqa: PLC0415
 
     magics.register(shell)
-    remarks = (launched.variables() or {}).get("NIXENV_REMARKS")
-    if remarks:
-        from . import remarks as room  # noqa: PLC0415 - few starts have anything to say
+    is_new = private_magic.register(shell)
+    variables = launched.variables()
+    if variables is None or not is_new:
+        return
+    lines = [*variables.get("NIXENV_REMARKS", "").splitlines(), *private_magic.declare_groups()]
+    if lines:
+        from . import remarks  # noqa: PLC0415 - few starts have anything to say
 
-        room.announce(shell, remarks.splitlines())
+        remarks.announce(shell, lines)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Take `%nixenv` away again; IPython's own `%pip` and `%conda` come back."""
-    from . import magics  # noqa: PLC0415
+    """Take `%nixenv` and `%%private` away again; IPython's own `%pip` and `%conda` come back."""
+    from . import magics, private_magic  # noqa: PLC0415
 
     magics.unregister(shell)
+    private_magic.unregister(shell)

@@ -7,7 +7,7 @@ import sys
 import threading
 from dataclasses import dataclass
 
-from . import engine_client, extend, loaded, output, screen
+from . import engine_client, extend, loaded, output, private_magic, screen
 from .progress_view import ProgressView
 from .session import current_session
 from .verbs import parse_cell, parse_line
@@ -43,7 +43,7 @@ class Host:
     asker: Any
     paint: Callable[[str, str], None]
     effect: Callable[[Command, Session, Answer], str]
-    facts: Callable[[str], Mapping[str, str]]
+    facts: Callable[[str], Mapping[str, object]]
 
 
 def run_line(shell: Any, line: str) -> None:
@@ -68,8 +68,24 @@ def run_cell(shell: Any, line: str, cell: str) -> None:
 
 def run(shell: Any, command: Command) -> None:
     """Carry a command out and show its page."""
-    host = Host(shell, screen.painter(shell), _follow, _kernel_facts)
-    screen.show(carry_out(command, host))
+    screen.show(carry_out(command, host_of(shell)))
+
+
+def host_of(shell: Any, effects: list[str] | None = None) -> Host:
+    """A kernel with IPython's shell.
+
+    Args:
+        shell: Whose.
+        effects: Gets what every command did to the kernel, for those who must know more than that it is shown.
+    """
+
+    def effect(command: Command, session: Session, answer: Answer) -> str:
+        said = _take_effect(session, answer) if command.verb.changes_environment else RELOCKED
+        if effects is not None:
+            effects.append(said)
+        return said
+
+    return Host(shell, screen.painter(shell), effect, _kernel_facts)
 
 
 def carry_out(command: Command, host: Host) -> output.Page:
@@ -114,10 +130,6 @@ def _page(
     return output.changes_page(answer, [effect, *filter(None, [notice])])
 
 
-def _follow(command: Command, session: Session, answer: Answer) -> str:
-    return _take_effect(session, answer) if command.verb.changes_environment else RELOCKED
-
-
 def _take_effect(session: Session, answer: Answer) -> str:
     """Bring this kernel into the answer's environment if it can be, and say which it was."""
     target = extend.target_of(answer)
@@ -133,11 +145,12 @@ def _take_effect(session: Session, answer: Answer) -> str:
     differences = loaded.differences(
         loaded.distributions(before), loaded.distributions(target.site_packages)
     )
-    stand = loaded.obstacles(differences, before, extend.imported_roots(), sys.modules)
+    packages = loaded.obstacles(differences, before, extend.imported_roots(), sys.modules)
+    stand = [*map(_clause, packages), *private_magic.obstacles(target.prefix)]
     if stand:
-        return _refusal(stand)
+        return f"this kernel stays as it is until you restart it: {'; '.join(stand)}"
     extend.move_into(target)
-    return "ready: no restart is needed"
+    return "; ".join(["ready: no restart is needed", *private_magic.follow(target.prefix)])
 
 
 def _foundation(python: str, own: str) -> str:
@@ -146,19 +159,19 @@ def _foundation(python: str, own: str) -> str:
     return "conda prefix" if is_conda else "Python"
 
 
-def _refusal(stand: list[loaded.Obstacle]) -> str:
-    each = "; ".join(f"{one.difference}, but its module `{one.module}` is loaded" for one in stand)
-    return f"this kernel stays as it is until you restart it: {each}"
+def _clause(obstacle: loaded.Obstacle) -> str:
+    return f"{obstacle.difference}, but its module `{obstacle.module}` is loaded"
 
 
 def _headline(command: Command) -> str:
     return " ".join(["%nixenv", command.verb.name, *command.arguments])
 
 
-def _kernel_facts(notebook: str) -> dict[str, str]:
+def _kernel_facts(notebook: str) -> dict[str, object]:
     return {
         "notebook": notebook,
         "kernel python": "{}.{}.{}".format(*sys.version_info[:3]),
         "kernel environment": os.path.realpath(sys.prefix),
         "extended": "yes" if len(extend.imported_roots()) > 1 else "no",
+        "private groups in use": private_magic.in_use(),
     }

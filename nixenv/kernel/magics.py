@@ -17,6 +17,9 @@ Usage: %nixenv VERB [ARGUMENTS]
 
   %nixenv add pandas==1.5 "seaborn >=0.12"     add requirements; importable in the next cell
   %nixenv remove seaborn                       remove requirements
+  %nixenv add --private old pandas==2.0.3      give a private group its own packages: see %%private?
+       [--process] [--for NAME] [--singleton NAME] [--python X.Y]
+  %nixenv remove --private old [NAME ...]      take lines from it, or the whole group
   %nixenv list                                 every package of the environment
   %nixenv tree [--why NAME]                    which package needs which
   %nixenv status                               what the notebook asks for, what this kernel runs in

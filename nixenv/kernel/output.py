@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     Row = "tuple[str, ...]"
 
 
+# Facts of `status` that are sentences, a line for each.
+SENTENCES = ("held", "notes", "private", "private groups in use")
+
+
 @dataclass(frozen=True)
 class Page:
     """A title, a table, verbatim text and remarks; each may be empty.
@@ -55,59 +59,97 @@ class Page:
 
 def changes_page(answer: Answer, remarks: Iterable[str]) -> Page:
     """What `add`, `remove`, `lock` and `sync` did to the packages."""
-    rows = [
-        ("+", str(package["name"]), str(package["version"]))
-        for package in _objects(answer, "added")
-    ]
-    rows += [
-        ("~", str(package["name"]), "{} → {}".format(package["from"], package["to"]))
-        for package in _objects(answer, "changed")
-    ]
-    rows += [
-        ("-", str(package["name"]), str(package["version"]))
-        for package in _objects(answer, "removed")
-    ]
+    rows = _changed_rows(answer, "")
+    for group in _objects(answer, "private"):
+        rows += _changed_rows(group, "{}: ".format(group.get("group", "")))
     held = tuple("held in its own time: " + line for line in _strings(answer, "held"))
     front_end = answer.get("frontend")
     parts = (str(front_end.get("message", "")),) if isinstance(front_end, dict) else ()
     return Page(
         title=_counts(answer),
-        rows=tuple(sorted(rows, key=lambda row: row[1])),
+        rows=tuple(rows),
         remarks=(*held, *remarks, *parts),
         warnings=_strings(answer, "warnings"),
     )
 
 
+def _changed_rows(answer: Answer, group: str) -> list[tuple[str, ...]]:
+    """What came, went or has another version, by name; a private group's behind its own."""
+    rows = [
+        (sign, str(package["name"]), str(package["version"]))
+        for sign, kind in (("+", "added"), ("-", "removed"))
+        for package in _objects(answer, kind)
+    ]
+    rows += [
+        ("~", str(package["name"]), "{} → {}".format(package["from"], package["to"]))
+        for package in _objects(answer, "changed")
+    ]
+    return [(row[0], group + row[1], row[2]) for row in sorted(rows, key=lambda row: row[1])]
+
+
 def _counts(answer: Answer) -> str:
-    counts = [
+    parts = [("packages", answer)]
+    parts += [
+        ("private group `{}`".format(group.get("group", "")), group)
+        for group in _objects(answer, "private")
+    ]
+    counted = [f"{what}: {counts}" for what, part in parts for counts in [_count(part)] if counts]
+    return "; ".join(counted) or "no package changes"
+
+
+def _count(answer: Answer) -> str:
+    return ", ".join(
         f"{len(_objects(answer, kind))} {kind}"
         for kind in ("added", "changed", "removed")
         if _objects(answer, kind)
-    ]
-    return "packages: " + ", ".join(counts) if counts else "no package changes"
+    )
 
 
 def list_page(answer: Answer) -> Page:
     """Every package, and beside it the notebook's own requirement or why it was held."""
     packages = _objects(answer, "packages")
+    rows = _package_rows(packages)
+    has_own = any(package.get("name") == "python" for package in packages)
+    is_told = answer.get("python") and not has_own  # conda's Python is one of the packages
+    python = [("python", str(answer["python"]))] if is_told else []
+    return Page(
+        title=f"{len(rows)} packages",
+        rows=(*python, *rows),
+        verbatim="\n".join(line for group in _objects(answer, "private") for line in _group(group)),
+    )
+
+
+def _package_rows(packages: list[Answer]) -> list[tuple[str, ...]]:
     is_mixed = any(package.get("origin") for package in packages)
-    rows = [
+    return [
         (
             str(package.get("name", "")),
             " ".join(str(package[key]) for key in ("version", "build") if package.get(key)),
             *([str(package.get("origin") or "")] if is_mixed else []),
             str(package.get("requirement") or ""),
-            str(package.get("held") or ""),
+            str(package.get("held") or "")
+            or ("for `{}`".format(package["for"]) if package.get("for") else ""),
         )
         for package in packages
     ]
-    has_own = any(package.get("name") == "python" for package in packages)
-    is_told = answer.get("python") and not has_own  # conda's Python is one of the packages
-    python = [("python", str(answer["python"]))] if is_told else []
-    return Page(title=f"{len(rows)} packages", rows=(*python, *rows))
 
 
-def status_page(answer: Answer, kernel: Mapping[str, str]) -> Page:
+def _group(group: Answer) -> list[str]:
+    """A private group's own packages below its name, then whose the others are that it uses."""
+    rows = _package_rows(_objects(group, "packages"))
+    if group.get("python"):
+        rows.insert(0, ("python", str(group["python"]), "of its own process"))
+    lent = group.get("lent")
+    lines = [f"private {group.get('group', '')}", *("  " + line for line in _columns(rows))]
+    shared = _strings(group, "shared")
+    lines += [f"  the notebook's {', '.join(shared)}"] if shared else []
+    by_lender: dict[str, list[str]] = {}
+    for name, lender in lent.items() if isinstance(lent, dict) else ():
+        by_lender.setdefault(str(lender), []).append(str(name))
+    return [*lines, *(f"  {lender}'s {', '.join(names)}" for lender, names in by_lender.items())]
+
+
+def status_page(answer: Answer, kernel: Mapping[str, object]) -> Page:
     """What the engine knows about the document, then what this kernel runs in.
 
     Args:
@@ -124,7 +166,7 @@ def status_page(answer: Answer, kernel: Mapping[str, str]) -> Page:
 
 def _fact(key: str, value: object) -> list[tuple[str, str]]:
     """A row; for sentences one each, since they have commas of their own."""
-    if key not in ("held", "notes") or not isinstance(value, list):
+    if key not in SENTENCES or not isinstance(value, list):
         return [(key, _plain(value))]
     return [("" if number else key, str(line)) for number, line in enumerate(value)]
 
@@ -133,10 +175,15 @@ def tree_page(answer: Answer) -> Page:
     """Which package needs which, indented."""
     if isinstance(answer.get("text"), str):
         return Page(verbatim=answer["text"].rstrip("\n"))
-    lines: list[str] = []
-    for root in _objects(answer, "tree"):
-        lines += [_package(root), *_branches(root, "")]
+    lines = _forest(answer)
+    for group in _objects(answer, "private"):
+        lines += [f"private {group.get('group', '')}", *("  " + line for line in _forest(group))]
     return Page(verbatim="\n".join(lines))
+
+
+def _forest(answer: Answer) -> list[str]:
+    roots = _objects(answer, "tree")
+    return [line for root in roots for line in (_package(root), *_branches(root, ""))]
 
 
 def _branches(package: Answer, indent: str) -> list[str]:
@@ -155,6 +202,7 @@ def _package(package: Answer) -> str:
     reason, origin = str(package.get("reason") or ""), str(package.get("origin") or "")
     if origin and not reason.startswith(f"{origin}:"):
         words.append(f"({origin})")
+    words.append("({}'s)".format(package["shared"]) if package.get("shared") else "")
     words.append("(above)" if package.get("seen") else "")
     label = " ".join(filter(None, words))
     return f"{label}: {reason}" if reason else label

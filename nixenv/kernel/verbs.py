@@ -23,6 +23,7 @@ class Verb:
         summary: What it does, in a few words.
         options: Option names, each with whether a value must follow.
         operands: `required`, `none`, or the option that they may follow.
+        instead: An option that makes operands optional; empty for none.
         changes_environment: Its answer has an environment that the kernel can move into.
     """
 
@@ -31,16 +32,23 @@ class Verb:
     summary: str
     options: Mapping[str, bool] = field(default_factory=dict)
     operands: str = "none"
+    instead: str = ""
     changes_environment: bool = False
 
+
+# The option that names a private group.
+PRIVATE = "--private"
 
 VERBS: Mapping[str, Verb] = {
     verb.name: verb
     for verb in (
-        Verb("add", "REQUIREMENT …", "add requirements, live where that can be",
-             operands="required", changes_environment=True),
-        Verb("remove", "NAME …", "remove requirements",
-             operands="required", changes_environment=True),
+        Verb("add", "REQUIREMENT … [--private GROUP …]",
+             "add requirements, live where that can be",
+             {PRIVATE: True, "--process": False, "--for": True, "--singleton": True, "--python": True},
+             operands="required", instead=PRIVATE, changes_environment=True),
+        Verb("remove", "NAME … [--private GROUP]", "remove requirements, or a private group",
+             {PRIVATE: True},
+             operands="required", instead=PRIVATE, changes_environment=True),
         Verb("list", "", "every package of the environment"),
         Verb("tree", "[--why [NAME]]", "which package needs which, and why it is from where it is",
              {"--why": False}, operands="--why"),
@@ -104,7 +112,7 @@ def parse_words(words: list[str]) -> Command:
 
 
 def parse_cell(line: str, cell: str) -> Command:
-    """What `%%nixenv [add|remove]` with one requirement a line asks for.
+    """What `%%nixenv [add|remove] [--private GROUP …]` with one requirement a line asks for.
 
     A line is taken as it is, so markers and spaces need no quotes. ` #` begins a comment, as in a
     requirements file.
@@ -113,14 +121,15 @@ def parse_cell(line: str, cell: str) -> Command:
         KernelSideError: Another verb, or no requirement in the cell.
     """
     words = shlex.split(line) or ["add"]
-    if len(words) > 1 or words[0] not in ("add", "remove"):
+    verb = VERBS.get(words[0])
+    if verb is None or verb.operands != "required" or _operands(verb, words[1:]):
         raise KernelSideError(
             "UsageError",
             f"`%%nixenv` takes one requirement a line in the cell, found `{line}` beside it",
             hint="%%nixenv add",
         )
     stripped = (_without_comment(text) for text in cell.splitlines())
-    return parse_words([words[0], *(text for text in stripped if text)])
+    return parse_words([*words, *(text for text in stripped if text)])
 
 
 def _without_comment(text: str) -> str:
@@ -162,7 +171,8 @@ def _operands(verb: Verb, rest: list[str]) -> list[str]:
 
 
 def _check_operands(verb: Verb, rest: list[str], operands: list[str]) -> None:
-    if verb.operands == "required" and not operands:
+    is_told = bool(verb.instead) and any(_option(word) == verb.instead for word in rest)
+    if verb.operands == "required" and not operands and not is_told:
         raise _incomplete(verb, f"`%nixenv {verb.name}` needs to be told what to {verb.name}")
     unwanted = verb.operands == "none" or (
         verb.operands.startswith("-") and verb.operands not in rest

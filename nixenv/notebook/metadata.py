@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -310,13 +310,21 @@ def _toml_changes(target: Path, text: str, value: Mapping[str, Any] | None) -> d
 
     spec = {key: item for key, item in (value or {}).items() if key != "lock"}
     document = tomlkit.parse(text)
-    for key in [key for key in document if key not in spec]:
-        del document[key]
-    for key, item in spec.items():
-        if key not in document or document[key] != item:
-            document[key] = item
+    _set_members(document, spec)
     files = {target: tomlkit.dumps(document).encode()}
     if value and "lock" in value:
         lock = json.dumps(value["lock"], indent=1, sort_keys=True, ensure_ascii=False)
         files[lock_path(target)] = f"{lock}\n".encode()
     return files
+
+
+def _set_members(table: MutableMapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Change only what is different: what is set anew loses the comments in it."""
+    for key in [key for key in table if key not in wanted]:
+        del table[key]
+    for key, item in wanted.items():
+        there = table.get(key)
+        if isinstance(there, MutableMapping) and isinstance(item, Mapping):
+            _set_members(there, item)
+        elif key not in table or there != item:
+            table[key] = item

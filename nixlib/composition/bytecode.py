@@ -24,12 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from nixlib.composition.mirror import Mirror, read_mirror
+from nixlib.composition.mirror import Link, Mirror, read_mirror
 
 __all__ = [
     "COMPLETE",
@@ -40,6 +41,8 @@ __all__ = [
 
 COMPLETE = ".complete"
 """In each finished mirror: what it links to, as JSON; its time is that of the last use."""
+
+_NOTHING: Mapping[Link, Path] = MappingProxyType({})
 
 
 def prepare_pycache(environment: Path, cache_dir: Path, store_dir: Path | None = None) -> Path:
@@ -61,11 +64,23 @@ def prepare_pycache(environment: Path, cache_dir: Path, store_dir: Path | None =
     if not _touch(place / COMPLETE):
         objects = _own_folders(cache_dir)
         with exclusive(cache_dir):
-            store_dir = store_dir or environment.parent
-            mirror = read_mirror(environment, store_dir)
-            _link_interpreter(mirror, prefix, objects, store_dir)
-            _publish(mirror, objects, place)
+            _prepare(environment, prefix, objects, store_dir or environment.parent)
     return prefix
+
+
+def _prepare(environment: Path, prefix: Path, objects: Path, store_dir: Path) -> None:
+    """The mirror of an environment, and first those of what its private groups lead to."""
+    mirror = read_mirror(environment, store_dir)
+    _link_interpreter(mirror, prefix, objects, store_dir)
+    beside: dict[Link, Path] = {}
+    for group in mirror.groups:
+        # A kernel knows a group by where its files really are: that outlives this environment.
+        real = beside[group] = (store_dir / group.package).resolve()
+        _publish(mirror.of_group(group, store_dir), objects, prefix / real.relative_to("/"))
+    for process in mirror.processes:
+        real = beside[process] = (store_dir / process.package).resolve()
+        _prepare(real, prefix, objects, store_dir)
+    _publish(mirror, objects, prefix / environment.relative_to("/"), beside)
 
 
 def _touch(path: Path) -> bool:
@@ -124,7 +139,9 @@ def _link_interpreter(mirror: Mirror, prefix: Path, objects: Path, store_dir: Pa
         place.symlink_to(target)
 
 
-def _publish(mirror: Mirror, objects: Path, place: Path) -> None:
+def _publish(
+    mirror: Mirror, objects: Path, place: Path, beside: Mapping[Link, Path] = _NOTHING
+) -> None:
     """Make a mirror beside its place and move it there."""
     if (place / COMPLETE).exists():
         return  # another process was faster
@@ -132,6 +149,10 @@ def _publish(mirror: Mirror, objects: Path, place: Path) -> None:
     draft = Path(tempfile.mkdtemp(dir=objects.parent, prefix="new-"))
     try:
         _fill(mirror, objects, draft, place)
+        for link, real in beside.items():
+            target = objects.parent / "prefix" / real.relative_to("/") / link.inside
+            _symlink(draft / link.path, target, place / link.path)
+        (draft / COMPLETE).write_text(mirror.to_json([*beside.values()]))
         if place.exists():
             _discard(place, objects)  # Python wrote there before there was a mirror
         draft.rename(place)
@@ -156,7 +177,6 @@ def _fill(mirror: Mirror, objects: Path, draft: Path, place: Path) -> None:
             target = home / link.inside
             target.mkdir(parents=True, exist_ok=True)
             _symlink(draft / link.path, target, place / link.path)
-    (draft / COMPLETE).write_text(mirror.to_json())
 
 
 def _symlink(at: Path, target: Path, final: Path) -> None:
@@ -237,6 +257,9 @@ def _jobs(
         places = []
         if library.is_dir():  # the interpreter brings no bytecode of its own
             pairs[mirror.interpreter] = [(str(home / "lib" / mirror.library), str(library))]
+    for group in mirror.groups:
+        tree = environment.parent / group.package
+        places += [(tree, link) for link in mirror.of_group(group, environment.parent).links]
     for root, link in (*places, *((environment, link) for link in mirror.links)):
         inside = link.inside.removesuffix(".py") + mirror.suffix if link.is_module else link.inside
         pair = (str(root / link.path), str(objects / link.package / inside))
@@ -300,11 +323,9 @@ def _unused(top: Path, kept: Collection[str], limit: float) -> Iterator[Path]:
         if f"/{place.relative_to(top / 'prefix')}" in kept
         or (place / COMPLETE).stat().st_mtime > limit
     ]
-    # The library of a conda prefix is in use as long as an environment of that prefix is.
-    named = ((place, _facts_of(place / COMPLETE).get("home")) for place in standing)
-    homes = {place.parent / home for place, home in named if home}
+    needed = _needed(standing, top / "prefix")
     for place in complete:
-        if place in standing or place in homes:
+        if place in needed:
             used |= _packages_of(place / COMPLETE)
         else:
             yield place
@@ -314,6 +335,20 @@ def _unused(top: Path, kept: Collection[str], limit: float) -> Iterator[Path]:
     # Under the lock nobody is making one.
     yield from top.glob("new-*")
     yield from top.glob("old-*")
+
+
+def _needed(standing: Collection[Path], prefix: Path) -> set[Path]:
+    """The mirrors in use: those that stand, their private groups', and the libraries of conda prefixes."""
+    needed: set[Path] = set()
+    waiting = list(standing)
+    while waiting:
+        place = waiting.pop()
+        if place not in needed:
+            needed.add(place)
+            facts = _facts_of(place / COMPLETE)
+            waiting += [place.parent / home for home in [facts.get("home")] if home]
+            waiting += [prefix / path.lstrip("/") for path in facts.get("beside", ())]
+    return needed
 
 
 def _packages_of(complete: Path) -> set[tuple[str, str]]:
@@ -326,8 +361,8 @@ def _facts_of(complete: Path) -> dict[str, Any]:
     try:
         facts = json.loads(complete.read_text())
         return {
-            "home": "",
-            **facts,
+            "home": str(facts.get("home", "")),
+            "beside": [str(path) for path in facts.get("beside", ())],
             "packages": list(facts["packages"]),
             "interpreter": str(facts["interpreter"]),
         }

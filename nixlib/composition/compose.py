@@ -27,7 +27,15 @@ from nixlib.storepath import StorePath
 from nixlib.tree import Directory, Node, Regular, Symlink, walk
 from nixlib.wheels.distinfo import normalised
 
-__all__ = ["Composition", "InterpreterPackage", "compose"]
+__all__ = [
+    "Composition",
+    "InterpreterPackage",
+    "PrivateFolder",
+    "collision_error",
+    "compose",
+    "linked_objects",
+    "offers_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,21 @@ class InterpreterPackage:
     def folder(self) -> str:
         """The name of its library directory, `python3.11`."""
         return "python" + ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFolder:
+    """The folder `share/nixenv/private` of an environment.
+
+    Attributes:
+        tree: Links to the groups, and the file that describes them.
+        references: The store objects that the links lead to.
+        members: Names of the groups' packages, which `collisions` may name.
+    """
+
+    tree: Directory
+    references: tuple[StorePath, ...]
+    members: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +96,7 @@ def compose(
     *,
     collisions: Mapping[str, str] | None = None,
     libraries: Sequence[Library] = (),
+    private: PrivateFolder | None = None,
 ) -> Composition:
     """The environment of some packages; reads a directory or two per package, files only on a clash.
 
@@ -82,6 +106,7 @@ def compose(
         collisions: Top-level name, or a path below it, to the name of the package that wins
             wherever two provide different files there; scripts are keyed as `bin/<name>`.
         libraries: Native libraries that its Python loads by their paths, in order.
+        private: Groups of private dependencies.
 
     Raises:
         CollisionError: Two packages provide the same path with different bytes.
@@ -91,18 +116,20 @@ def compose(
     merger = Merger(settled)
     commands, unusable = _commands(ordered)
     present = {name for package in ordered for name in (package.name, *package.members)}
-    absent = set(settled.values()) - present
+    absent = set(settled.values()) - present - (private.members if private else frozenset())
     unknown = [f"`collisions` names `{name}`, which is not in this environment" for name in absent]
-    tree = merger.directory(_layout(ordered, interpreter, commands, libraries), ())
+    tree = merger.directory(_layout(ordered, interpreter, commands, libraries, private), ())
     if merger.clashes:
-        raise _collision_error(merger.clashes)
+        raise collision_error(merger.clashes)
     of_packages = (package.path for package in ordered)
-    everything = (interpreter.path, *of_packages, *(library.path for library in libraries))
+    of_groups = private.references if private else ()
+    of_libraries = (library.path for library in libraries)
+    everything = (interpreter.path, *of_packages, *of_libraries, *of_groups)
     paths = {str(path): path for path in everything}
     return Composition(
         name=f"python-{interpreter.version}-environment",
         tree=tree,
-        references=tuple(sorted(paths[name] for name in _linked(tree))),
+        references=tuple(sorted(paths[name] for name in linked_objects(tree))),
         warnings=tuple(sorted({*merger.warnings, *unusable, *unknown})),
     )
 
@@ -112,6 +139,7 @@ def _layout(
     interpreter: InterpreterPackage,
     commands: Mapping[str, Sequence[Offer]],
     libraries: Sequence[Library],
+    private: PrivateFolder | None,
 ) -> Mount:
     """Where in the environment each part of a package goes, and what the environment adds itself."""
     folder = interpreter.folder
@@ -119,22 +147,28 @@ def _layout(
     programs = {**_stand_ins(packages, commands), **_interpreter_links(interpreter)}
     loader = library_loader() if libraries else {}
     own = {**_site_files(has_pip=has_pip), **loader}
-    site = Mount(_parts(packages, "site-packages"), own)
+    site = Mount(offers_of(packages, "site-packages"), own)
     folder_of_libraries = {FOLDER: Mount((), library_links(libraries))} if libraries else {}
-    headers = {folder: Mount(_parts(packages, "headers"))}
+    headers = {folder: Mount(offers_of(packages, "headers"))}
     return Mount(
-        _parts(packages, "top"),
+        offers_of(packages, "top"),
         {
-            "bin": Mount(_parts(packages, "bin"), programs, commands),
+            "bin": Mount(offers_of(packages, "bin"), programs, commands),
             "lib": Mount((), {**_library(interpreter, site), **folder_of_libraries}),
             "include": Mount((), {**_headers(interpreter), "site": Mount((), headers)}),
             "pyvenv.cfg": _pyvenv_cfg(interpreter.version),
             **({"pip.conf": _PIP_CONF} if has_pip else {}),
+            **(_shared_data(private) if private else {}),
         },
     )
 
 
-def _parts(packages: Sequence[Package], place: Place) -> tuple[Offer, ...]:
+def _shared_data(private: PrivateFolder) -> dict[str, Node | Mount]:
+    return {"share": Mount((), {"nixenv": Mount((), {"private": private.tree})})}
+
+
+def offers_of(packages: Sequence[Package], place: Place) -> tuple[Offer, ...]:
+    """The folders of packages that join at `place`."""
     return tuple(
         Offer(package, folder, "dir") for package in packages for folder in package.folders(place)
     )
@@ -243,7 +277,7 @@ def _stand_ins(packages: Sequence[Package], made: Collection[str]) -> dict[str, 
 _STAND_INS = {"pip": "pip", "pip3": "pip", "uv": "uv", "conda": "conda", "mamba": "mamba"}
 
 
-def _linked(tree: Directory) -> set[str]:
+def linked_objects(tree: Directory) -> set[str]:
     """Names of the store objects that the links of an environment lead to."""
     found = set()
     for path, node in walk(tree):
@@ -255,7 +289,7 @@ def _linked(tree: Directory) -> set[str]:
     return found
 
 
-def _collision_error(clashes: Sequence[Clash]) -> CollisionError:
+def collision_error(clashes: Sequence[Clash]) -> CollisionError:
     """All clashes at once, and one entry of the spec for each top-level name that settles them."""
     ordered = sorted(clashes, key=lambda clash: clash.path)
     settled = {clash.key: clash.packages[0] for clash in reversed(ordered)}

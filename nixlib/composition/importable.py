@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 
 from nixlib.composition.package import Package
 
-__all__ = ["is_live", "is_namespace_declaration", "settling_key", "settling_keys"]
+__all__ = ["is_by_mistake", "is_live", "is_namespace_declaration", "settling_key", "settling_keys"]
 
 _BY_MISTAKE = frozenset(
     ["benchmark", "benchmarks", "doc", "docs", "example", "examples", "test", "testing", "tests"]
@@ -38,6 +38,11 @@ _METADATA = (".dist-info", ".egg-info")
 _SITE_DEPTH = 3  # lib / pythonX.Y / site-packages
 
 Where = tuple[str, ...]
+
+
+def is_by_mistake(top: str) -> bool:
+    """Whether wheels bring this top-level name without meaning anybody to import it."""
+    return top in _BY_MISTAKE
 
 
 def _in_site(where: Where) -> Where:

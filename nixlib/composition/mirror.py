@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from nixlib.composition.places import GROUPS
+from nixlib.environment import groups_folder
 
 __all__ = ["Link", "Mirror", "read_mirror"]
 
@@ -49,6 +52,9 @@ class Mirror:
         links: Where its packages are, sorted.
         shared: Folders that several packages provide, relative to the environment, parents first.
         home: The name of the store object that the interpreter starts from: itself, or the prefix.
+        groups: Private groups in this interpreter: links to trees of packages that have a mirror of their
+            own, as they stay the same when the environment changes.
+        processes: Private groups with a process of their own: links to environments.
     """
 
     interpreter: str
@@ -56,6 +62,8 @@ class Mirror:
     links: tuple[Link, ...]
     shared: tuple[str, ...]
     home: str
+    groups: tuple[Link, ...] = ()
+    processes: tuple[Link, ...] = ()
 
     @property
     def suffix(self) -> str:
@@ -67,11 +75,28 @@ class Mirror:
         """Whether the standard library is part of a conda prefix."""
         return self.home != self.interpreter
 
-    def to_json(self) -> str:
-        """What is needed to know which packages are in use, in the file that says a mirror is complete."""
+    def to_json(self, beside: Sequence[Path] = ()) -> str:
+        """What is needed to know which packages are in use, in the file that says a mirror is complete.
+
+        Args:
+            beside: Where what `groups` and `processes` lead to has its files, and so mirrors of its own.
+        """
         packages = sorted({self.interpreter, *(link.package for link in self.links)})
         facts = {"interpreter": self.interpreter, "packages": packages, "home": self.home}
-        return json.dumps(facts)
+        return json.dumps({**facts, "beside": [str(path) for path in beside]})
+
+    def of_group(self, group: Link, store_dir: Path) -> Mirror:
+        """The same for the packages of one of `groups`; its paths are relative to their tree.
+
+        Raises:
+            OSError: It is not there.
+        """
+        folder = f"lib/{self.library}/{_SITE}"
+        found = list(
+            _Walk(store_dir, self.home).modules(folder, store_dir / group.package / folder)
+        )
+        links, shared = _parted(found)
+        return Mirror(self.interpreter, self.library, links, shared, self.home)
 
     def of_library(self, store_dir: Path) -> Mirror:
         """The same for the standard library in a conda prefix; its paths are relative to the prefix.
@@ -104,7 +129,22 @@ def read_mirror(environment: Path, store_dir: Path | None = None) -> Mirror:
     folder = f"lib/{library}/{_SITE}"
     links, shared = _parted(list(walk.modules(folder, environment / folder)))
     interpreter = walk.owner(f"lib/{library}/os.py").package
-    return Mirror(interpreter, library, links, shared, home)
+    groups, processes = _read_groups(environment)
+    return Mirror(interpreter, library, links, shared, home, groups, processes)
+
+
+def _read_groups(environment: Path) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
+    """The links to private groups, and to the environments of those with a process."""
+    folder = groups_folder(environment)
+    if folder is None:
+        return (), ()
+    places = [f"{GROUPS}/{path.name}" for path in sorted(folder.iterdir()) if path.is_symlink()]
+    targets = [(place, *_split(str((environment / place).readlink()))) for place in places]
+    links = [Link(place, package, inside) for place, package, _, inside in targets]
+    return (
+        tuple(link for link in links if link.inside),
+        tuple(link for link in links if not link.inside),
+    )
 
 
 def _parted(found: list[Link | str]) -> tuple[tuple[Link, ...], tuple[str, ...]]:

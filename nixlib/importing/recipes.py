@@ -130,7 +130,8 @@ class CondaRecipe:
 
 def recipes(plan: Plan, settings: Settings) -> Mapping[str, Recipe]:
     """The recipe of each kind of leaf that has an artifact and is no interpreter."""
-    packages = {package.artifact.sha256: package for package in plan.conda}
+    plans = (plan, *plan.processes)
+    packages = {package.artifact.sha256: package for one in plans for package in one.conda}
     return {
         "wheel": WheelRecipe(strict=plan.strict),
         "conda": CondaRecipe(packages, settings.cache_dir),

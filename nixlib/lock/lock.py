@@ -88,7 +88,15 @@ class Lock:
     @cached_property
     def digest(self) -> str:
         """Sha256 (hex) of the lock; neither hints nor what was built count."""
-        return digest({k: v for k, v in self.to_json().items() if k not in _BESIDE})
+        return digest(self._to_identity())
+
+    def _to_identity(self) -> dict[str, Any]:
+        """What of its JSON object the digest is of: nothing that stands beside, in a process's lock neither."""
+        said = {key: value for key, value in self.to_json().items() if key not in _BESIDE}
+        for group, its in zip(self.private, said.get("private", ()), strict=True):
+            if group.process:
+                its["process"] = group.process._to_identity()  # noqa: SLF001 - another of this class
+        return said
 
     def to_json(self) -> dict[str, Any]:
         """The lock as its JSON object; equal locks print equal bytes."""
@@ -115,6 +123,11 @@ class Lock:
         """Every package of an index that a realisation may need here, the groups' and builds' among them."""
         groups = (package for group in self.private for package in group.packages)
         return (*self.packages, *groups, *self.build_packages)
+
+    @property
+    def processes(self) -> tuple[Lock, ...]:
+        """The locks of groups that have a process of their own."""
+        return tuple(group.process for group in self.private if group.process)
 
     def with_hints(self, hints: Mapping[str, str]) -> Lock:
         """The same lock with `hints` about its own artifacts added, and of others dropped."""

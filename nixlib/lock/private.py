@@ -13,7 +13,7 @@ from nixlib.spec.private import is_group_name
 if TYPE_CHECKING:
     from nixlib.lock.lock import Lock
 
-_KEYS = ("name", "packages", "shared", "lent", "for", "process")
+_KEYS = ("name", "packages", "shared", "lent", "hoisted", "for", "process")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class LockedGroup:
         shared: Normalised names of the notebook's packages that it uses, sorted: the same module objects.
             With a package, all that it needs is shared too.
         lent: Normalised name of a package to the earlier group whose module objects of it this one uses.
-            With a package, all that it needs is lent by that group, or shared.
+            With a package, all that it needs is the same for both groups: one's own, lent or shared.
+        hoisted: Those of `shared` that the notebook has only because this group needs them.
         package: The package that the notebook imports by its plain name; empty for none.
         process: For a group with a process of its own: the whole lock of that process's environment.
     """
@@ -35,6 +36,7 @@ class LockedGroup:
     packages: tuple[LockedPackage, ...] = ()
     shared: tuple[str, ...] = ()
     lent: Mapping[str, str] = field(default_factory=dict)
+    hoisted: tuple[str, ...] = ()
     package: str = ""
     process: Lock | None = None
 
@@ -45,6 +47,7 @@ class LockedGroup:
             packages=[package.to_json() for package in sorted(self.packages)],
             shared=" ".join(sorted(self.shared)),
             lent=dict(sorted(self.lent.items())),
+            hoisted=" ".join(sorted(self.hoisted)),
             **{"for": self.package},
             process=self.process.to_json() if self.process else None,
         )
@@ -84,6 +87,7 @@ def _parse_group(key: str, value: object, parse_lock: Callable[[str, object], Lo
         packages=fields.each("packages", parse_package),
         shared=fields.words("shared", NAME.fullmatch),
         lent=fields.table("lent", NAME.fullmatch, _lender),
+        hoisted=fields.words("hoisted", NAME.fullmatch),
         package=fields.optional("for", NAME),
         process=parse_lock(f"{key}.process", process) if process else None,
     )

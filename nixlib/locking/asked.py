@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 
 from nixlib.cancel import Cancel
-from nixlib.engine import Upgrade
-from nixlib.lock import Lock, added_since
+from nixlib.engine import KERNEL, Upgrade
+from nixlib.lock import Lock, LockedPackage, added_since
 from nixlib.progress import EventSink
 from nixlib.settings import Settings
 from nixlib.spec import Spec
@@ -32,6 +32,8 @@ class Asked:
         cancel: Stops it.
         meanwhile: Called where somebody waits for uv anyway.
         substitutions: Variants that take the place of the spec's, for a machine that cannot have those.
+        kernel: What the kernel needs; nothing for a process beside the notebook's.
+        beside: Packages of the notebook, for such a process: their versions are as good as any.
     """
 
     spec: Spec
@@ -45,13 +47,20 @@ class Asked:
     cancel: Cancel
     meanwhile: Callable[[], None]
     substitutions: Mapping[str, str | None] = field(default_factory=dict)
+    kernel: tuple[str, ...] = KERNEL
+    beside: tuple[LockedPackage, ...] = ()
 
     @cached_property
     def added(self) -> tuple[str, ...]:
         """The last lines, where the previous lock answers all the others and nothing else may move."""
-        if self.previous is None or self.as_of or self.upgrade or self._is_substituted_anew:
+        if self.previous is None or self.may_move:
             return ()
         return added_since(self.previous, self.spec)
+
+    @property
+    def may_move(self) -> bool:
+        """Whether more may change than what its lines ask for."""
+        return bool(self.as_of or self.upgrade or self._is_substituted_anew)
 
     @property
     def variants(self) -> dict[str, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nixlib.errors import ResolutionError
 from nixlib.lock import LockedConda
@@ -95,23 +95,3 @@ def _solved(asked: Asked, chosen: ChosenLines, lines: list[Line[CondaRequirement
             notebook=asked.notebook,
         )
     return FromConda(found.conda, found.systems, found.python, found.notes)
-
-
-def of_systems(conda: LockedConda, systems: tuple[str, ...]) -> LockedConda:
-    """What of conda is for the systems that the wheels can serve as well."""
-    if all(set(p.systems) <= set(systems) for p in conda.packages) and set(conda.virtual) <= set(
-        systems
-    ):
-        return conda
-    packages = []
-    for package in conda.packages:
-        served = tuple(s for s in package.systems if s in systems)
-        if served or not package.systems:
-            everywhere = len(served) == len(systems)
-            packages.append(replace(package, systems=() if everywhere else served))
-    return replace(
-        conda,
-        packages=tuple(packages),
-        virtual={system: v for system, v in conda.virtual.items() if system in systems},
-        needs={system: v for system, v in conda.needs.items() if system in systems},
-    )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nixlib.lock import Lock
 from nixlib.locking.asked import Asked
 from nixlib.locking.attributes import lock_attributes
-from nixlib.locking.conda import lock_conda, of_systems
+from nixlib.locking.conda import lock_conda
+from nixlib.locking.group_lines import left_to_groups
+from nixlib.locking.kept import is_grown_by_groups, own_part
 from nixlib.locking.lines import choose_lines
+from nixlib.locking.narrowing import conda_of
+from nixlib.locking.private import lock_groups
 from nixlib.locking.wheels import Elsewhere, lock_wheels
 
 
@@ -16,13 +22,25 @@ def make_lock(asked: Asked) -> Lock:
     Raises:
         RequirementError: A line cannot be read.
         ResolutionError: Nothing fits.
+        PrivateGroupError: A group of private dependencies cannot be what it asks for.
         InterpreterError: The Python that is asked for cannot be had.
         EvaluationError: An attribute of nixpkgs is none.
         SourceBuildError: A package has no wheel, and its source cannot be built.
         NetworkError: A registry did not answer.
         RealisationCancelledError: Somebody stopped it.
     """
-    chosen = choose_lines(asked)
+    before = asked.previous
+    if before and is_grown_by_groups(asked):
+        own = replace(own_part(before), spec=asked.spec.digest)
+    else:
+        own = _own(asked)
+    lock = lock_groups(asked, own, make_lock).with_hints(before.hints if before else {})
+    return lock.with_built({**(before.built if before else {}), **lock.built})
+
+
+def _own(asked: Asked) -> Lock:
+    """The notebook's own part of the lock."""
+    chosen = left_to_groups(asked, choose_lines(asked))
     conda = lock_conda(asked, chosen)
     asked.cancel.check()
     nixpkgs = lock_attributes(asked, chosen, conda)
@@ -35,12 +53,10 @@ def make_lock(asked: Asked) -> Lock:
         packages=tuple(sorted(found.packages)),
         systems=found.systems,
         build_packages=tuple(sorted(found.build_packages)),
-        conda=of_systems(conda.conda, found.systems),
+        conda=conda_of(conda.conda, found.systems),
         attributes=nixpkgs.outputs_of(found.systems),
         choices={**found.choices, **chosen.choices},
         substitutions=asked.substituted,
         notes=tuple(dict.fromkeys((*dated, *conda.notes, *nixpkgs.notes, *found.notes))),
     )
-    before = asked.previous
-    lock = lock.with_hints(before.hints if before else {})
-    return lock.with_built({**(before.built if before else {}), **found.built})
+    return replace(lock, built=found.built)

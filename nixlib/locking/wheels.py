@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nixlib.engine import KERNEL
 from nixlib.interpreters.interpreter import lock_interpreter
-from nixlib.lock import Lock, LockedInterpreter
+from nixlib.lock import Lock, LockedInterpreter, LockedPackage
 from nixlib.locking.asked import Asked
 from nixlib.locking.attributes import FromNixpkgs
 from nixlib.locking.conda import CONDA, FromConda
+from nixlib.locking.kept import own_part
 from nixlib.locking.lines import ChosenLines
 from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.pypi import resolve_pypi
@@ -38,18 +38,36 @@ class Elsewhere:
             system: {p.pypi: p.version for p in self.conda.conda.of_system(system) if p.pypi}
             for system in self.nixpkgs.systems
         }
-        every = list(found.values())
-        common = {
-            name: version
-            for name, version in (every[0] if every else {}).items()
-            if all(other.get(name) == version for other in every)
-        }
-        others = {
-            system: {name: version for name, version in names.items() if name not in common}
-            for system, names in found.items()
-        }
-        by_system = {system: names for system, names in others.items() if names}
+        common, by_system = everywhere(found)
         return {**self.nixpkgs.provided, **common}, by_system
+
+
+def everywhere(
+    versions: Mapping[str, Mapping[str, str]],
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Versions by system and name: those that are the same on every system, the others by system."""
+    every = list(versions.values())
+    common = {
+        name: version
+        for name, version in (every[0] if every else {}).items()
+        if all(other.get(name) == version for other in every)
+    }
+    others = {
+        system: {name: version for name, version in names.items() if name not in common}
+        for system, names in versions.items()
+    }
+    return common, {system: names for system, names in others.items() if names}
+
+
+def first_named(*lists: Iterable[LockedPackage]) -> tuple[LockedPackage, ...]:
+    """The packages of every list whose names no list before it has."""
+    found: dict[str, list[LockedPackage]] = {}
+    for packages in lists:
+        new: dict[str, list[LockedPackage]] = {}
+        for package in packages:
+            new.setdefault(package.name, []).append(package)
+        found = {**new, **found}
+    return tuple(sorted(package for packages in found.values() for package in packages))
 
 
 def lock_wheels(
@@ -70,18 +88,20 @@ def lock_wheels(
     # The interpreter of a lock that only grows mostly stays: whether it does is looked at meanwhile.
     python = grows.interpreter if grows else choosing.chosen()
     provided, provided_on = elsewhere.provided()
+    own = {line.text for line in chosen.lines.pypi}
+    added = tuple(line for line in asked.added if line in own)
     backend = torch_backend(asked.variants)
     request = Request(
         requirements=tuple(line.text for line in chosen.lines.pypi),
         numbers=tuple(line.number for line in chosen.lines.pypi),
-        kernel=KERNEL,
+        kernel=asked.kernel,
         python=python.version,
         systems=elsewhere.nixpkgs.systems,
         indexes=asked.spec.indexes,
         exclude_newer=asked.exclude_newer,
         era=asked.spec.era,
-        previous=grows,
-        added=asked.added if grows else (),
+        previous=own_part(grows) if grows else None,
+        added=added if grows else (),
         torch_index=f"{asked.settings.torch_indexes}/{backend}" if backend else "",
         upgrade=asked.upgrade,
         provided=provided,
@@ -89,27 +109,8 @@ def lock_wheels(
         provided_by=dict.fromkeys(elsewhere.nixpkgs.provided, "nixpkgs"),
         providers=chosen.orders,
         notebook=asked.notebook,
-    ).preferring(before.packages if before else ())
-
-    def meanwhile() -> None:
-        choosing.chosen()
-        asked.meanwhile()
-
-    resolution = _ask_indexes(asked, request, python, elsewhere, meanwhile)
-    if choosing.chosen().version != python.version:
-        python = choosing.chosen()
-        request = replace(request, python=python.version, previous=None, added=())
-        resolution = _ask_indexes(asked, request, python, elsewhere)
-    return resolution, choosing.chosen()
-
-
-def _ask_indexes(
-    asked: Asked,
-    request: Request,
-    python: LockedInterpreter,
-    elsewhere: Elsewhere,
-    meanwhile: Callable[[], None] = lambda: None,
-) -> Resolution:
+        private=frozenset(group.name for group in asked.spec.private) if asked.kernel else None,
+    ).preferring(first_named(before.packages if before else (), asked.beside))
     base = Lock(
         spec=asked.spec.digest,
         interpreter=python,
@@ -118,6 +119,30 @@ def _ask_indexes(
         conda=elsewhere.conda.conda,
         attributes=elsewhere.nixpkgs.attributes,
     )
+
+    def meanwhile() -> None:
+        choosing.chosen()
+        asked.meanwhile()
+
+    resolution = ask_indexes(asked, request, base, meanwhile)
+    if choosing.chosen().version != python.version:
+        python = choosing.chosen()
+        request = replace(request, python=python.version, previous=None, added=())
+        resolution = ask_indexes(asked, request, replace(base, interpreter=python))
+    return resolution, choosing.chosen()
+
+
+def ask_indexes(
+    asked: Asked, request: Request, base: Lock, meanwhile: Callable[[], None] = lambda: None
+) -> Resolution:
+    """The answer to a request; what has no wheel is built beside what `base` has of other ecosystems.
+
+    Raises:
+        ResolutionError: Nothing fits.
+        SourceBuildError: A package has no wheel, and its source cannot be built.
+        NetworkError: A registry did not answer.
+        RealisationCancelledError: Somebody stopped it.
+    """
     with SourceBuilder(
         base,
         settings=asked.settings,

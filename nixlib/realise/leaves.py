@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from nixlib.plan import Leaf
+from nixlib.plan import Leaf, Plan
 from nixlib.progress import Phase
 from nixlib.realise.background import Background
 from nixlib.realise.context import Context, Valid
@@ -13,11 +15,12 @@ from nixlib.sri import sri
 from nixlib.storepath import StorePath
 
 if TYPE_CHECKING:
+    from nixlib.lock import LockedInterpreter
     from nixlib.network.httpclient import HttpClient
 
 
 def realise_leaves(run: Context) -> dict[Leaf, Valid]:
-    """Make every leaf of the plan valid.
+    """Make every leaf of the plan valid, those of its groups and their processes among them, in one go.
 
     Raises:
         NetworkError: An artifact could not be had.
@@ -26,12 +29,35 @@ def realise_leaves(run: Context) -> dict[Leaf, Valid]:
         CondaArchiveError: An archive of conda cannot be installed.
         InterpreterError: This machine cannot have the lock's Python.
     """
-    python = run.plan.interpreter
-    leaves = (*((python,) if python else ()), *run.plan.archives, *run.plan.leaves)
+    leaves = _leaves_of(run.plan)
     valid = _find_known(run, leaves)
-    missing = [leaf for leaf in leaves if leaf not in valid]
-    made = _make(run, missing) if missing else []
-    return valid | {found.leaf: found for found in made}
+    # What several have, by one index or another, is made once.
+    missing = {_identity(leaf): leaf for leaf in reversed(leaves) if leaf not in valid}
+    made = {_identity(found.leaf): found for found in _make(run, [*missing.values()])}
+    for leaf in leaves:
+        if leaf not in valid:
+            valid[leaf] = _same(made[_identity(leaf)], leaf)
+    return valid
+
+
+def _leaves_of(plan: Plan) -> tuple[Leaf, ...]:
+    """Every leaf of the notebook's environment, its groups and their processes' environments."""
+    python = (plan.interpreter,) if plan.interpreter else ()
+    of_groups = (leaf for group in plan.groups for leaf in group.leaves)
+    of_processes = (leaf for process in plan.processes for leaf in _leaves_of(process))
+    own = (*python, *plan.archives, *plan.leaves)
+    return tuple(dict.fromkeys((*own, *of_groups, *of_processes)))
+
+
+def _identity(leaf: Leaf) -> tuple[str, str, str]:
+    """What two leaves have in common that are one store object."""
+    made_of = leaf.artifact.sha256 if leaf.artifact else leaf.nar or ""
+    return leaf.kind, leaf.store_name, made_of
+
+
+def _same(found: Valid, leaf: Leaf) -> Valid:
+    leaf.check_hint(found.nar)
+    return replace(found, leaf=leaf, warnings=found.warnings if found.leaf == leaf else ())
 
 
 def _find_known(run: Context, leaves: Sequence[Leaf]) -> dict[Leaf, Valid]:
@@ -47,7 +73,9 @@ def _find_known(run: Context, leaves: Sequence[Leaf]) -> dict[Leaf, Valid]:
         valid |= _find_in_caches(run, {path: known[path].nar or "" for path in missing - valid})
         run.cancel.check()
     return {
-        leaf: Valid(leaf, path, leaf.nar or "") for path, leaf in known.items() if path in valid
+        leaf: Valid(leaf, leaf.path, leaf.nar or "")
+        for leaf in leaves
+        if leaf.path is not None and leaf.path in valid
     }
 
 
@@ -61,22 +89,25 @@ def _find_in_caches(run: Context, wanted: Mapping[StorePath, str]) -> frozenset[
 
 
 def _make(run: Context, missing: Collection[Leaf]) -> list[Valid]:
-    """Download and import what is missing, the interpreter beside the packages."""
+    """Download and import what is missing, interpreters beside the packages."""
+    if not missing:
+        return []
     # Not at the top: an environment out of what the store has must not load a network library.
     from nixlib.importing.importer import Importer  # noqa: PLC0415
     from nixlib.importing.origins import Origins  # noqa: PLC0415
     from nixlib.importing.recipes import recipes  # noqa: PLC0415
     from nixlib.network.httpclient import HttpClient  # noqa: PLC0415
 
-    python = run.plan.interpreter
-    packages = [leaf for leaf in missing if leaf != python]
+    pythons = {leaf: python for leaf, python in _pythons_of(run.plan) if leaf in missing}
+    packages = [leaf for leaf in missing if leaf not in pythons]
     made: list[Valid] = []
     origins = Origins(run.settings, run.folder, run.cancel, run.auth)
     auth = origins.credentials(with_channels=any(leaf.kind == "conda" for leaf in packages))
     with HttpClient(timeout=run.settings.timeout, auth=auth) as client:
-        background = None
-        if python in missing:
-            background = Background(lambda: _make_interpreter(run, client), run.cancel)
+        backgrounds = [
+            Background(partial(_make_interpreter, run, client, leaf, python), run.cancel)
+            for leaf, python in pythons.items()
+        ]
         if packages:
             importer = Importer(
                 run.store,
@@ -90,23 +121,28 @@ def _make(run: Context, missing: Collection[Leaf]) -> list[Valid]:
                 Valid(found.leaf, found.path, found.nar, found.warnings)
                 for found in importer.run(packages, run.cancel, run.on_event)
             ]
-        if background:
-            made.append(background.result())
+        made += [background.result() for background in backgrounds]
     return made
 
 
-def _make_interpreter(run: Context, client: HttpClient) -> Valid:
+def _pythons_of(plan: Plan) -> Iterator[tuple[Leaf, LockedInterpreter]]:
+    for one in (plan, *plan.processes):
+        if one.interpreter:
+            yield one.interpreter, one.python
+
+
+def _make_interpreter(
+    run: Context, client: HttpClient, leaf: Leaf, python: LockedInterpreter
+) -> Valid:
     from nixlib.filelock import file_lock  # noqa: PLC0415
     from nixlib.interpreters.interpreter import realise_interpreter  # noqa: PLC0415
     from nixlib.ledger import STANDALONE_RECIPE  # noqa: PLC0415
     from nixlib.network.fetch import fetch  # noqa: PLC0415
 
-    leaf = run.plan.interpreter
-    assert leaf is not None  # noqa: S101 - it is among the missing ones
     # A copy of a big tree, and seconds of compiling: once for all processes of this user.
     with file_lock(run.settings.state_dir / "locks" / leaf.store_name, run.cancel):
         info = realise_interpreter(
-            run.plan.python,
+            python,
             run.store,
             settings=run.settings,
             system=run.plan.system,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nixlib.composition.compose import InterpreterPackage
-from nixlib.composition.package import FACTS_NAME, Package, StoreListing
+from nixlib.composition.package import FACTS_NAME, Package, StoreListing, no_facts
 from nixlib.composition.prefix import prefix_package
 from nixlib.conda.facts import parse_conda_facts
 from nixlib.conda.listing import PrefixListing
 from nixlib.errors import StoreError
 from nixlib.plan import Leaf
+from nixlib.platforms import python_minor
 from nixlib.progress import Phase
 from nixlib.realise.background import Background
 from nixlib.realise.context import Context, Valid
@@ -95,6 +96,30 @@ def realise_prefix(
     listing = PrefixListing(physical)
     interpreter = InterpreterPackage(python, path, listing) if python else None
     return Prefix(package, interpreter, wanted.warnings)
+
+
+def conda_packages(run: Context, valid: Mapping[Leaf, Valid]) -> dict[str, Package]:
+    """What each Python package of the plan's conda packages has to import, by PyPI's name of it.
+
+    Nothing is read for an environment without private groups, which are what asks for it.
+    """
+    if not run.plan.groups:
+        return {}
+    pairs = zip(run.plan.conda, run.plan.archives, strict=True)
+    folder = f"lib/python{python_minor(run.plan.python.version)}/site-packages"
+    found = {}
+    for locked, leaf in pairs:
+        path = valid[leaf].path
+        place = "site-packages" if locked.noarch == "python" else folder
+        found[locked.pypi] = Package(
+            locked.pypi,
+            locked.version,
+            path,
+            StoreListing(run.store.physical(path)),
+            no_facts(locked.pypi, locked.version),
+            parts={place: "site-packages"},
+        )
+    return {name: package for name, package in found.items() if name}
 
 
 def _conda_package(run: Context, locked: LockedCondaPackage, found: Valid) -> CondaPackage:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixlib.cancel import Cancel
 from nixlib.composition.compose import InterpreterPackage, compose
-from nixlib.errors import InterpreterError, StoreError
+from nixlib.errors import InterpreterError, NixError, RealisationCancelledError, StoreError
 from nixlib.nixpkgs.supply import Supply, supply
 from nixlib.plan import Leaf, Plan
 from nixlib.progress import EventSink, Phase, ignore
@@ -17,8 +17,9 @@ from nixlib.realise.attributes import Attributes, realise_joining, realise_role
 from nixlib.realise.context import Context, Valid
 from nixlib.realise.joining import interpreter_package, package_at
 from nixlib.realise.leaves import realise_leaves
-from nixlib.realise.prefix import Prefix, begin_workshop, realise_prefix
-from nixlib.realise.sources import Sources, realise_sources
+from nixlib.realise.prefix import Prefix, begin_workshop, conda_packages, realise_prefix
+from nixlib.realise.private import check_groups, groups_of, realise_groups
+from nixlib.realise.sources import realise_sources
 from nixlib.storepath import StorePath
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
     from nixlib.ledger import Ledger
     from nixlib.lock import Artifact
     from nixlib.network.httpclient import Auth
+    from nixlib.realise.background import Background
     from nixlib.settings import Settings
     from nixlib.store import Store
+    from nixlib.workshop.workshop import Workshop
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Realised:
         warnings: What is wrong and did not stop it.
         hints: SRI hash of the tree of each artifact, by sha256: what is true of this lock.
         built: SRI hash of the tree of each wheel that was built, by `name system`.
+        processes: The environment of each private group that has a process of its own.
     """
 
     path: StorePath
     warnings: tuple[str, ...]
     hints: Mapping[str, str]
     built: Mapping[str, str] = field(default_factory=dict)
+    processes: Mapping[str, Realised] = field(default_factory=dict)
 
 
 def realise(
@@ -80,6 +85,7 @@ def realise(
         CondaArchiveError: An archive of conda cannot be installed.
         InterpreterError: This machine cannot have the lock's Python, or lacks a library of it.
         CollisionError: Two packages bring the same path with different bytes.
+        PrivateGroupError: A group of private dependencies brings what cannot be beside the notebook's.
         NativeLibraryError: A library of nixpkgs needs a newer C library than the interpreter has.
         BuildError: A conda prefix, or a wheel of a source, could not be built.
         SandboxError: A source must be built, and nothing isolates builds here.
@@ -93,62 +99,113 @@ def realise(
     run = Context(plan, store, ledger, settings, on_event, cancel, auth, folder)
     workshop = begin_workshop(run)
     valid = realise_leaves(run)
-    prefix = realise_prefix(run, valid, workshop)
-    attributes = realise_joining(run)
-    sources = realise_sources(run)
-    return _compose(run, valid, prefix, attributes, sources)
+    processes = {
+        group.name: _realise_process(replace(run, plan=group.process), valid, group.name)
+        for group in plan.groups
+        if group.process
+    }
+    made = _environment(run, valid, workshop, processes)
+    # Imports end in any order; what the user reads should not depend on it.
+    of_leaves = sorted(warning for found in valid.values() for warning in found.warnings)
+    of_processes = [
+        f"private group `{name}`: {warning}"
+        for name, process in processes.items()
+        for warning in process.warnings
+    ]
+    return replace(
+        made,
+        warnings=(*of_leaves, *made.warnings, *of_processes),
+        hints={leaf.artifact.sha256: found.nar for leaf, found in valid.items() if leaf.artifact},
+        processes=processes,
+    )
 
 
-def _compose(
+def _realise_process(run: Context, valid: Mapping[Leaf, Valid], name: str) -> Realised:
+    """The environment of the process of group `name`, by the way of any other."""
+    names = {leaf.name for leaf in (*run.plan.leaves, *run.plan.archives)}
+    names |= {package.name for package in run.plan.sources}
+    settled = {path: name for path, name in run.plan.collisions.items() if name in names}
+    run = replace(run, plan=replace(run.plan, collisions=settled))
+    try:
+        return _environment(run, valid, begin_workshop(run), {})
+    except RealisationCancelledError:
+        raise
+    except NixError as error:
+        summary = f"private group `{name}`: {error.summary}"
+        raise type(error)(
+            summary, details=error.details, hint=error.hint, **error.fields
+        ) from error
+
+
+def _environment(
     run: Context,
     valid: Mapping[Leaf, Valid],
-    prefix: Prefix | None,
-    attributes: Attributes,
-    sources: Sources,
+    workshop: Background[Workshop] | None,
+    processes: Mapping[str, Realised],
 ) -> Realised:
-    """The environment of what is valid now."""
+    """The environment of what is valid now; says nothing of the leaves themselves."""
+    plan = run.plan
+    prefix = realise_prefix(run, valid, workshop)
+    attributes = realise_joining(run)
+    sources = realise_sources(run, plan.sources)
+    of_groups = {group.name: realise_sources(run, group.sources) for group in plan.groups}
     run.on_event(Phase("compose"))
-    wheels = [
-        package_at(run.store, leaf.name, leaf.version, valid[leaf].path) for leaf in run.plan.leaves
-    ]
+    wheels = _packages_of(run, plan.leaves, valid)
+    own = {
+        group.name: [*_packages_of(run, group.leaves, valid), *of_groups[group.name].packages]
+        for group in plan.groups
+    }
     packages = [*wheels, *sources.packages, *attributes.packages]
+    python = _interpreter(run, valid, prefix, attributes)
+    named = {**conda_packages(run, valid), **{package.name: package for package in packages}}
     if prefix:
         packages.append(prefix.package)
-    python = _interpreter(run, valid, prefix, attributes)
-    native = _native_libraries(run, wheels, sources, attributes, python)
+    groups = groups_of(plan, own, named, {name: made.path for name, made in processes.items()})
+    check_groups(groups, packages, python)
+    private = realise_groups(run, groups, python)
+    everything = [*wheels, *sources.packages, *(p for group in own.values() for p in group)]
+    native = _native_libraries(run, everything, attributes, python)
     composition = compose(
-        packages, python, collisions=run.plan.collisions, libraries=native.libraries
+        packages,
+        python,
+        collisions=plan.collisions,
+        libraries=native.libraries,
+        private=private.folder,
     )
     run.cancel.check()
     info = run.store.add_tree(composition.name, composition.tree, composition.references)
-    # Imports end in any order; what the user reads should not depend on it.
-    of_leaves = sorted(warning for found in valid.values() for warning in found.warnings)
-    of_prefix = prefix.warnings if prefix else ()
     return Realised(
         path=info.path,
         warnings=(
-            *of_leaves,
-            *of_prefix,
+            *(prefix.warnings if prefix else ()),
             *sources.warnings,
+            *(warning for found in of_groups.values() for warning in found.warnings),
             *native.warnings,
+            *private.warnings,
             *composition.warnings,
         ),
-        hints={leaf.artifact.sha256: found.nar for leaf, found in valid.items() if leaf.artifact},
-        built=sources.built,
+        hints={},
+        built={k: v for found in (*of_groups.values(), sources) for k, v in found.built.items()},
     )
+
+
+def _packages_of(
+    run: Context, leaves: Sequence[Leaf], valid: Mapping[Leaf, Valid]
+) -> list[Package]:
+    return [package_at(run.store, leaf.name, leaf.version, valid[leaf].path) for leaf in leaves]
 
 
 def _native_libraries(
     run: Context,
-    wheels: Sequence[Package],
-    sources: Sources,
+    packages: Sequence[Package],
     attributes: Attributes,
     python: InterpreterPackage,
 ) -> Supply:
     """What wheels need of a system, of which a pure one needs nothing; it says so in its file's name."""
-    pure = {leaf.name for leaf in run.plan.leaves if leaf.artifact and _is_pure(leaf.artifact)}
+    leaves = (*run.plan.leaves, *(leaf for group in run.plan.groups for leaf in group.leaves))
+    pure = {(p.name, p.version) for p in leaves if p.artifact and _is_pure(p.artifact)}
     return supply(
-        [*(wheel for wheel in wheels if wheel.name not in pure), *sources.packages],
+        [package for package in packages if (package.name, package.version) not in pure],
         python,
         attributes.realised,
         store=run.store,

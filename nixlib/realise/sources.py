@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from nixlib.composition.package import Package
 from nixlib.realise.context import Context
 from nixlib.realise.joining import package_at
+
+if TYPE_CHECKING:
+    from nixlib.lock import Lock, LockedPackage, LockedSource
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,12 @@ class Sources:
     warnings: tuple[str, ...] = ()
 
 
-def realise_sources(run: Context) -> Sources:
-    """The wheels of the plan's sources, at once where this machine has built them before.
+def realise_sources(run: Context, packages: Sequence[LockedPackage]) -> Sources:
+    """The wheels of `packages`, at once where this machine has built them before.
+
+    Args:
+        run: The realisation.
+        packages: Those of the plan, or of one of its groups, that come as source.
 
     Raises:
         SourceError: A source cannot be opened.
@@ -36,8 +44,10 @@ def realise_sources(run: Context) -> Sources:
         NetworkError: It could not be had.
         RealisationCancelledError: Somebody stopped it.
     """
-    if not run.plan.sources or run.plan.lock is None:
+    lock = run.plan.lock
+    if not packages or lock is None:
         return Sources()
+    once = _built_once(lock)
     # Not at the top: an environment without sources must not load what builds, which itself realises.
     from nixlib.sources.realising import realise_source  # noqa: PLC0415
     from nixlib.sources.site import BuildSite  # noqa: PLC0415
@@ -46,7 +56,7 @@ def realise_sources(run: Context) -> Sources:
         store=run.store,
         ledger=run.ledger,
         settings=run.settings,
-        base=run.plan.lock,
+        base=replace(lock, built={k: v for k, v in lock.built.items() if k.split(" ")[0] in once}),
         build_inputs=run.plan.build_inputs,
         folder=run.folder,
         system=run.plan.system,
@@ -54,13 +64,23 @@ def realise_sources(run: Context) -> Sources:
         cancel=run.cancel,
         auth=run.auth,
     )
-    made = [(package, realise_source(package, site)) for package in run.plan.sources]
+    made = [(package, realise_source(package, site)) for package in packages]
     return Sources(
         packages=tuple(package_at(run.store, p.name, p.version, found.path) for p, found in made),
         built={
             f"{package.name} {run.plan.system}": found.nar
             for package, found in made
-            if package.source and package.source.kind != "editable"
+            if package.source and package.source.kind != "editable" and package.name in once
         },
         warnings=tuple(warning for _, found in made for warning in found.warnings),
     )
+
+
+def _built_once(lock: Lock) -> frozenset[str]:
+    """Names that stand for one source: what a lock says of builds goes by the name alone."""
+    groups = (package for group in lock.private for package in group.packages)
+    found: dict[str, set[LockedSource | None]] = {}
+    for package in (*lock.packages, *groups):
+        if package.source:
+            found.setdefault(package.name, set()).add(package.source)
+    return frozenset(name for name, sources in found.items() if len(sources) == 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -105,3 +106,15 @@ class Place:
             key=f"nixenv.requirements[{(self.number or 1) - 1}]" if is_numbered else "requirements",
             found=shown,
         )
+
+
+def typed(line: str) -> str:
+    """A requirement as it is typed after a command: a marker may hold any text, which is no shell's to read.
+
+    Examples:
+        >>> print(typed("pandas"), typed("pandas>=2"), typed("a ; extra == '$(touch x)'"))
+        pandas "pandas>=2" 'a ; extra == '"'"'$(touch x)'"'"''
+    """
+    if re.fullmatch(r"[\w.-]+", line):
+        return line
+    return shlex.quote(line) if re.search(r'["$`\\!]', line) else f'"{line}"'

@@ -14,7 +14,7 @@ from nixlib.lock import Lock, LockedPackage
 from nixlib.providers import Orders
 from nixlib.sources.source import BuiltWheel, OpenedSource, SourceWanted
 
-__all__ = ["Builder", "Request", "Resolution"]
+__all__ = ["Builder", "Request", "Resolution", "Untimely"]
 
 
 class Builder(Protocol):
@@ -82,7 +82,13 @@ class Request:
             was built with, kept where they still fit.
         building: What these are the build requirements of, the outermost first: none of it can be one.
         notebook: What the notebook is called in messages.
+        private: Names of the notebook's groups of private dependencies, beside which another may be offered
+            where requirements contradict each other; None where it may not.
         numbers: Where in the notebook each of `requirements` stands; empty for 1, 2, 3 …
+        watched: Names among those provided that are of one version for the whole process: where an old package
+            is from before that one, `Resolution.untimely` says so.
+        builds_ported: Whether what has a wheel for another Python that can be had is built for this one. It
+            mostly fails, after minutes: where another Python is at hand, nobody waits for that.
     """
 
     requirements: tuple[str, ...]
@@ -106,7 +112,10 @@ class Request:
     build_versions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     building: tuple[str, ...] = ()
     notebook: str = ""
+    private: frozenset[str] | None = None
     numbers: tuple[int, ...] = ()
+    watched: frozenset[str] = frozenset()
+    builds_ported: bool = True
 
     def provided_for(self, system: str) -> dict[str, str]:
         """What comes from elsewhere on one system: versions by name."""
@@ -133,12 +142,34 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Untimely:
+    """A package that comes from elsewhere, in a major version of which there was nothing yet when `wanter` came out.
+
+    Attributes:
+        name: Of the package.
+        version: What there is of it.
+        fitting: The newest version that `wanter` could know.
+        wanter: The name of the package that needs it.
+        wanter_version: Its version.
+        month: When that came out, such as `2023-06`.
+    """
+
+    name: str
+    version: str
+    fitting: str
+    wanter: str
+    wanter_version: str
+    month: str
+
+
+@dataclass(frozen=True)
 class Resolution:
     """The answer: packages sorted by name, and what the author should know about the choice.
 
     `systems` may be fewer than were asked for; `notes` then says which package has no wheel there.
     `build_packages` is what packages that come as source are built with, `built` the SRI NAR hash of what
-    was built on the way, by `name system`, and `choices` why which provider gave a name.
+    was built on the way, by `name system`, and `choices` why which provider gave a name. `untimely` are
+    packages that come from elsewhere and are of a later age than what needs them.
     """
 
     packages: tuple[LockedPackage, ...]
@@ -147,3 +178,4 @@ class Resolution:
     build_packages: tuple[LockedPackage, ...] = ()
     built: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)
+    untimely: tuple[Untimely, ...] = ()

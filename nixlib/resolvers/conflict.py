@@ -23,7 +23,7 @@ from nixlib.resolvers.sources.stubs import readable_version
 from nixlib.resolvers.uv import OLDEST_KERNEL, Problem, Refusal
 from nixlib.resolvers.wheels import best_wheel, served
 
-__all__ = ["Asker", "explain", "mentioned", "wheelless"]
+__all__ = ["Asker", "evidence", "explain", "is_contradiction", "mentioned", "wheelless"]
 
 _NETWORK = re.compile(
     r"Failed to fetch|error sending request|Request failed after|server error \(5\d\d|operation timed out"
@@ -34,6 +34,8 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _BOUND = r"[=<>!~]=?[^\s,]+"
 _BOUNDS = rf"(?:{_BOUND},?)*"
 _WHEELLESS = rf"({_NAME})({_BOUNDS}) ha(?:s|ve) no (?:usable wheels|wheels for Python|wheels with a matching)"
+_UNKNOWN = rf"({_NAME}) was not found in the package registry"
+_OTHER_PYTHON = rf"({_NAME})==(\S+) depends on Python(\S+), we can"
 _FETCHED = re.compile(r"(?:Failed to fetch|for url|Failed to download)[: (]*`?(https?://[^\s)`]+)")
 _EVIDENCE_LINES = 20
 
@@ -66,8 +68,14 @@ class Asker:
         return f"`{self.notebook}`" if self.notebook else "this notebook"
 
 
-def explain(refusal: Refusal, asker: Asker) -> NixError:
-    """The error to raise for a refusal: the registry's fault or a requirement's."""
+def explain(refusal: Refusal, asker: Asker, *, is_together: bool = False) -> NixError:
+    """The error to raise for a refusal: the registry's fault or a requirement's.
+
+    Args:
+        refusal: What uv said.
+        asker: Who asked.
+        is_together: Whether it is known that each requirement can be met, and not all of them together.
+    """
     if _NETWORK.search(refusal.said):
         return _network(refusal)
     said = evidence(refusal)
@@ -77,6 +85,8 @@ def explain(refusal: Refusal, asker: Asker) -> NixError:
     brought = next((pair[0] for pair in asker.provided.items() if _wish(*pair, text)), "")
     if brought:
         return _provided(brought, asker, guilty, said)
+    if is_together:
+        return _clash(asker, guilty, said)
     return _own_fault(refusal, asker, guilty, said)
 
 
@@ -85,21 +95,29 @@ def _own_fault(
 ) -> NixError:
     """Why nothing of the indexes fits."""
     text = "\n".join(said)
-    unknown = re.search(rf"({_NAME}) was not found in the package registry", text)
+    unknown = re.search(_UNKNOWN, text)
     if unknown:
         return _unknown_name(unknown[1], refusal, asker, guilty, said)
     if OLDEST_KERNEL in text:
         return _old_kernel(asker, guilty, said)
-    python = re.search(rf"({_NAME})==(\S+) depends on Python(\S+), we can", text)
+    python = re.search(_OTHER_PYTHON, text)
     if python:
         return _other_python(python, refusal.problem, asker, guilty, said)
     wheelless = _no_wheel(text)
     nothing = wheelless or _no_version(text)
-    if nothing is not None:
+    if nothing is not None and not _has_wheel(nothing, refusal.problem, asker):
         return _no_file(
             nothing, refusal.problem, asker, guilty, said, is_there=wheelless is not None
         )
     return _clash(asker, guilty, said)
+
+
+def is_contradiction(refusal: Refusal) -> bool:
+    """Whether what is asked for is there, for this Python, and it is together that nothing fits."""
+    text = "\n".join(evidence(refusal))
+    return not (
+        _NETWORK.search(refusal.said) or re.search(_UNKNOWN, text) or re.search(_OTHER_PYTHON, text)
+    )
 
 
 def _wish(name: str, version: str, text: str) -> tuple[str, str] | None:
@@ -134,6 +152,7 @@ def _provided(
         details=said,
         requirement=asked.text if asked else name,
         notebook=asker.notebook,
+        provided=name,
     )
 
 
@@ -261,12 +280,23 @@ def _other_python(
         details=said,
         requirement=asked.text if asked else found[1],
         notebook=asker.notebook,
+        python=found[3],
     )
 
 
 def _no_wheel(text: str) -> tuple[str, str] | None:
     found = re.search(_WHEELLESS, text)
     return (found[1], found[2].removeprefix("==")) if found else None
+
+
+def _has_wheel(found: tuple[str, str], problem: Problem, asker: Asker) -> bool:
+    """Whether a version runs here after all: uv speaks so of what a source beside the wheels stands for."""
+    name, version = found
+    exact = parsed_version(version)
+    files = [file.filename for file in asker.files(canonicalize_name(name))]
+    names = [file for file in files if exact and file_version(file) == exact]
+    minor = ".".join(problem.python.split(".")[:2])
+    return best_wheel(names, names, problem.system, minor) is not None
 
 
 def _no_version(text: str) -> tuple[str, str] | None:

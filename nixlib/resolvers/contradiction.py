@@ -6,11 +6,12 @@ beside `numpy>=2` resolves, and dies at import. So it is said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from nixlib.resolvers.base import Untimely
 from nixlib.resolvers.era import (
     TIMELESS,
     Hold,
@@ -22,7 +23,7 @@ from nixlib.resolvers.era import (
 )
 from nixlib.resolvers.requirements import Wanted, bounded_above
 
-__all__ = ["contradictions"]
+__all__ = ["contradictions", "untimely"]
 
 
 def contradictions(question: Question, world: World) -> tuple[str, ...]:
@@ -37,6 +38,23 @@ def contradictions(question: Question, world: World) -> tuple[str, ...]:
         if target not in found or hold.upper < found[target][1].upper:
             found[target] = item, hold
     return tuple(_sentence(*found[target]) for target in sorted(found))
+
+
+def untimely(question: Question, world: World, names: Collection[str]) -> tuple[Untimely, ...]:
+    """Those of `names`, which come from elsewhere, that are of a major version unknown to an old package."""
+    found: dict[str, Untimely] = {}
+    for name, hold in _untimely(question, world, set(names) - TIMELESS):
+        version, era = Version(question.graph.nodes[name].version), hold.era
+        was_there = any(
+            release.version.major == version.major
+            and release.uploaded is not None
+            and release.uploaded <= era.at
+            for release in world.releases(name)
+        )
+        if hold.upper.major < version.major and not was_there:
+            said = (str(version), str(hold.upper), era.name, era.version, f"{era.at:%Y-%m}")
+            found.setdefault(name, Untimely(name, *said))
+    return tuple(found[name] for name in sorted(found))
 
 
 def _untimely(question: Question, world: World, names: set[str]) -> Iterator[tuple[str, Hold]]:

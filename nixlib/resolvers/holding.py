@@ -12,8 +12,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from nixlib.platforms import python_version_key
+from nixlib.resolvers.base import Untimely
 from nixlib.resolvers.conflict import evidence, mentioned
-from nixlib.resolvers.contradiction import contradictions
+from nixlib.resolvers.contradiction import contradictions, untimely
 from nixlib.resolvers.era import Hold, Question, find_holds, old_packages, without_bounds
 from nixlib.resolvers.graph import Graph, reached
 from nixlib.resolvers.session import Session
@@ -56,6 +57,7 @@ class Choice:
     constraints: tuple[str, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    untimely: tuple[Untimely, ...] = ()
 
 
 def choose(session: Session, problem: Problem) -> Choice | Refusal:
@@ -101,8 +103,10 @@ def _warned(
     if isinstance(choice, Refusal):
         return choice
     world = session.registry(problem.system).asked_for(choice.graph.extras)
-    warnings = contradictions(question_for(session, choice.graph, versions), world)
-    return replace(choice, notes=(*choice.notes, *warnings))
+    question = question_for(session, choice.graph, versions)
+    warnings = contradictions(question, world)
+    late = untimely(question, world, session.request.watched)
+    return replace(choice, notes=(*choice.notes, *warnings), untimely=late)
 
 
 def _with(problem: Problem, assumed: tuple[str, ...]) -> Problem:

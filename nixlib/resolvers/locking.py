@@ -21,6 +21,7 @@ __all__ = [
     "choices",
     "locked_index",
     "locked_packages",
+    "merged",
     "without_wheel",
 ]
 
@@ -88,12 +89,21 @@ def build_packages(
     session: Session, packages: Iterable[LockedPackage]
 ) -> tuple[LockedPackage, ...]:
     """Everything that those of `packages` are built with that come as source, each version once."""
-    found: dict[tuple[str, str], LockedPackage] = {}
     facts = session.sources.facts
-    for package in packages:
-        for one in facts.locked(package.name, package.version).packages if package.source else ():
-            known = found.get((one.name, one.version))
-            found[one.name, one.version] = _merged(known, one) if known else one
+    return merged(
+        one
+        for package in packages
+        if package.source
+        for one in facts.locked(package.name, package.version).packages
+    )
+
+
+def merged(packages: Iterable[LockedPackage]) -> tuple[LockedPackage, ...]:
+    """Each version of what builds want once, for all that want it; sorted."""
+    found: dict[tuple[str, str], LockedPackage] = {}
+    for one in packages:
+        known = found.get((one.name, one.version))
+        found[one.name, one.version] = _merged(known, one) if known else one
     return tuple(sorted(found.values()))
 
 

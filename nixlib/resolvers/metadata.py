@@ -28,6 +28,8 @@ _DEVELOPERS = frozenset(
     {"ci", "dev", "develop", "development", "doc", "docs", "lint", "test", "testing", "tests"}
 )
 
+_COLLISIONS = 20
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -99,10 +101,16 @@ def _requirement(line: str) -> tuple[Requirement | None, bool]:
 
 
 def _read(text: str) -> Requirement | None:
-    try:
-        return Requirement(text)
-    except InvalidRequirement:
-        return None
+    for _ in range(_COLLISIONS):
+        try:
+            return Requirement(text)
+        except InvalidRequirement:  # noqa: PERF203 - one round is what there is but for the case below
+            return None
+        except SystemError:
+            # Python 3.11 before 3.11.8 counts the depth of all threads that parse literals as one, and says
+            # then that it does not come out even (https://github.com/python/cpython/issues/106905).
+            continue
+    return Requirement(text)
 
 
 class MetadataSource:

@@ -98,6 +98,7 @@ def resolve_pypi(
             build_packages(session, packages),
             built=built_here(session, packages, graphs),
             choices=choices(session, graphs),
+            untimely=primary.untimely,
         )
 
 
@@ -161,7 +162,9 @@ def _first(session: Session, system: str, asker: Asker) -> Choice:
     for _ in range(_REBUILDS):
         choice = choose(session, session.problem(system))
         if isinstance(choice, Refusal):
-            raise explain(choice, asker)
+            from nixlib.resolvers.offer import with_offer  # noqa: PLC0415 - only a failure needs it
+
+            raise with_offer(explain(choice, asker), session, choice, asker)
         if not session.sources.build_all(choice.graph):
             return choice
     raise ResolutionError(

@@ -65,7 +65,8 @@ class Session:
     """What all questions of one resolution share.
 
     `exempt` are the names that the cut-off does not bind because the kernel needs them; `shared` the
-    versions, from before the cut-off, of those that the notebook needs too.
+    versions, from before the cut-off, of those that the notebook needs too. Where it `is_trial`, nothing
+    is built.
     """
 
     request: Request
@@ -78,6 +79,7 @@ class Session:
     metadata: MetadataSource
     sources: Sources
     cancel: Cancel
+    is_trial: bool = False
     exempt: frozenset[str] = frozenset()
     shared: dict[str, str] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class Session:
             requirements=lines,
             python=self.request.python,
             system=system,
-            constraints=(OLDEST_KERNEL,),
+            constraints=(OLDEST_KERNEL,) if self.request.kernel else (),
             exclude_newer=cutoff(self.request.exclude_newer),
             preferences=self.preferences(system),
             instead=tuple(
@@ -116,13 +118,14 @@ class Session:
     def settle(self, problem: Problem, *, trial: bool = False) -> Solution | Refusal:
         """Ask uv until it has been told of every source that it could take, and what that needs.
 
-        A trial is for the versions only: nothing is built for it.
+        A trial is for the versions only: nothing is built for it, nor for a session that is one.
 
         Raises:
             BuildError: A package that comes as source cannot be built.
             RealisationCancelledError: The user stopped it.
             NetworkError: An index did not answer.
         """
+        trial = trial or self.is_trial
         for _ in range(_SOURCE_ROUNDS):
             told = self.sources.told(self._informed(problem), trial=trial)
             answer = noted(self.ask(told), told)

@@ -216,13 +216,14 @@ class BuildSite:
             systems=(self.system,),
             conda=_only_python(self.base.conda, {package.name for package in packages}),
             attributes=tuple(a for a in self.base.attributes if a.role != "requirement"),
+            private=(),
             built={},
         )
 
     def _find_again(self, name: str, url: str) -> str:
         from nixlib.resolvers.pypi import find_again  # noqa: PLC0415 - seldom needed
 
-        index = next((p.index for p in self.base.packages if p.name == name and p.index), "")
+        index = next((p.index for p in self.base.indexed if p.name == name and p.index), "")
         asked = (index,) if index else ()
         return find_again(name, url, settings=self.settings, asked=asked, cancel=self.cancel)
 

@@ -14,6 +14,7 @@ IMPORT = "import"
 PROCESS = "process"
 MODES = (IMPORT, PROCESS)
 
+_LONGEST = 60
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _PACKAGE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 
@@ -66,6 +67,18 @@ def is_group_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and not keyword.iskeyword(name)
 
 
+def group_name(text: str) -> str:
+    """A name that a group may have, made of any text.
+
+    Examples:
+        >>> group_name("pandas==2.0.3"), group_name("3D-Tools"), group_name("class")
+        ('pandas_2_0_3', 'p_3d_tools', 'p_class')
+    """
+    words = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    name = words[:_LONGEST].rstrip("_")
+    return name if is_group_name(name) else f"p_{name}"[:_LONGEST].rstrip("_")
+
+
 def read_groups(key: str, value: object) -> tuple[PrivateGroup, ...]:
     """The groups out of the JSON value of `private`, sorted by name: notebooks are written with sorted keys.
 
@@ -74,7 +87,14 @@ def read_groups(key: str, value: object) -> tuple[PrivateGroup, ...]:
     """
     if not isinstance(value, dict):
         raise wrong(key, 'an object such as `{"old": ["pandas==2.0.3"]}`', value)
-    return tuple(_read_group(key, name, item) for name, item in sorted(value.items()))
+    groups = tuple(_read_group(key, name, item) for name, item in sorted(value.items()))
+    owners: dict[str, str] = {}
+    for group in groups:
+        other = owners.setdefault(group.package, group.name) if group.package else group.name
+        if other != group.name:
+            wanted = f"another package than that of `{other}`: the notebook imports one of each"
+            raise wrong(f"{key}.{group.name}.for", wanted, group.package)
+    return groups
 
 
 def _read_group(key: str, name: str, value: object) -> PrivateGroup:

@@ -66,6 +66,30 @@ def test_add_changes_the_open_document_and_nothing_else(open_page, server, home,
     assert page.dialogs == []
 
 
+def test_nameless_group_of_a_cell_is_a_change_of_the_open_document(open_page, server, home):
+    path = home.notebook(
+        server.root / "private.ipynb",
+        "%%private six==1.15.0\nimport six\nsix.__version__",
+        "six.__name__",
+    )
+    before = path.read_bytes()
+    page = open_page("lab", path.name)
+    page.wait_for_kernel()
+
+    said = page.run(0)
+    page.wait_for("context.model.dirty")
+
+    assert "'1.15.0'" in said
+    assert page.run(1) == "'nixenv.private.six_1_15_0.six'"  # with no restart
+    assert page.nixenv["private"] == {"six_1_15_0": ["six==1.15.0"]}
+    assert [group["name"] for group in page.nixenv["lock"]["private"]] == ["six_1_15_0"]
+    assert path.read_bytes() == before
+
+    page.command("notebook:undo-cell-action")
+    page.wait_for("context.model.sharedModel.getMetadata('nixenv').private === undefined")
+    assert page.dialogs == []
+
+
 def test_unsaved_metadata_is_honoured_by_the_first_kernel(open_page, server, home):
     path = home.notebook(server.root / "unsaved.ipynb", "import sys; sys.version_info[:2]")
     notebook = json.loads(path.read_text())

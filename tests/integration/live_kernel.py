@@ -25,7 +25,8 @@ class Cell:
     Attributes:
         stream: Everything printed.
         displays: Text of what was displayed, updates included, in order.
-        pages: The same as HTML.
+        pages: The same as HTML; empty text for what has none.
+        kinds: MIME types of each.
         error: `ename`, `evalue`, `traceback` of the error output; empty without one.
         comms: Data of comm messages that came while it ran.
     """
@@ -33,6 +34,7 @@ class Cell:
     stream: str = ""
     displays: list[str] = field(default_factory=list)
     pages: list[str] = field(default_factory=list)
+    kinds: list[set[str]] = field(default_factory=list)
     error: dict[str, Any] = field(default_factory=dict)
     comms: list[dict[str, Any]] = field(default_factory=list)
 
@@ -42,7 +44,8 @@ class Cell:
             self.stream += content["text"]
         elif message["msg_type"] in ("display_data", "update_display_data"):
             self.displays.append(content["data"]["text/plain"])
-            self.pages.append(content["data"]["text/html"])
+            self.pages.append(content["data"].get("text/html", ""))
+            self.kinds.append(set(content["data"]))
         elif message["msg_type"] == "error":
             self.error.update(content)
         elif message["msg_type"] == "comm_msg":

@@ -83,9 +83,14 @@ def images(notebook):
 
 
 def versions(notebook):
-    """What the lock says for each system, whatever Python it names."""
-    packages = notebook["metadata"]["nixenv"]["lock"]["packages"]
-    return {(package["name"], package["version"]) for package in packages}
+    """What the lock says for each system and each group, whatever Python it names."""
+    lock = notebook["metadata"]["nixenv"]["lock"]
+    groups = {"": lock, **{group["name"]: group for group in lock.get("private", ())}}
+    return {
+        (group, package["name"], package["version"])
+        for group, its in groups.items()
+        for package in its["packages"]
+    }
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -78,15 +78,18 @@ def test_marked_commands_run(typed):
     assert metadata["nixenv"]["requirements"] == ["pandas==1.5", "matplotlib"]
 
 
-def test_marked_cell_runs_in_the_readmes_notebook(typed):
+def test_marked_cells_run_in_the_readmes_notebook(typed):
     folder = typed
     notebook = nbformat.read(folder[0] / "analysis.ipynb", as_version=4)
-    (block,) = blocks("cell")
-    notebook.cells = [nbformat.v4.new_code_cell(line) for line in block if line]
+    lines = [line for block in blocks("cell") for line in block if line]
+    lines.append("import pandas; print(pandas.__version__, pd_newer.__version__)")
+    notebook.cells = [nbformat.v4.new_code_cell(line) for line in lines]
     nbformat.write(notebook, folder[0] / "cells.ipynb")
     shell(folder, "nixenv run cells.ipynb --output done.ipynb")
-    metadata = json.loads((folder[0] / "done.ipynb").read_text())["metadata"]
-    assert "seaborn" in metadata["nixenv"]["requirements"]
+    done = json.loads((folder[0] / "done.ipynb").read_text())
+    assert "seaborn" in done["metadata"]["nixenv"]["requirements"]
+    assert done["metadata"]["nixenv"]["private"] == {"newer": ["pandas==2.0.3"]}
+    assert done["cells"][-1]["outputs"][0]["text"] == ["1.5.0 2.0.3\n"]
 
 
 @pytest.mark.parametrize("line", sorted(set(re.findall(r"`(nixenv [^`]+)`", README.read_text()))))

@@ -2,6 +2,7 @@
 
 import string
 from base64 import b64encode
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -11,11 +12,13 @@ from nixlib.lock import (
     LockedAttribute,
     LockedConda,
     LockedCondaPackage,
+    LockedGroup,
     LockedInterpreter,
     LockedPackage,
     LockedSource,
 )
-from nixlib.spec import PRIORITIES, SOURCES, SYSTEMS, Spec
+from nixlib.spec import PRIORITIES, SOURCES, SYSTEMS, PrivateGroup, Spec
+from nixlib.spec.private import PROCESS, is_group_name
 
 line = st.text(
     st.characters(min_codepoint=33, max_codepoint=0x2FFF, exclude_categories=["C"]),
@@ -101,15 +104,51 @@ attributes = st.builds(
         max_size=2,
     ),
 )
+group_names = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True).filter(is_group_name)
+interpreters = st.builds(
+    LockedInterpreter,
+    version=st.just("3.11.7"),
+    source=st.sampled_from(SOURCES),
+    artifacts=st.dictionaries(st.sampled_from(SYSTEMS), artifacts, max_size=4),
+)
+some_packages = st.lists(packages, max_size=2).map(lambda ps: tuple(sorted(ps)))
+words = st.sets(name, max_size=3).map(lambda s: tuple(sorted(s)))
+locked_groups = st.one_of(
+    st.builds(
+        LockedGroup,
+        name=group_names,
+        packages=some_packages,
+        shared=words,
+        package=st.one_of(st.just(""), name),
+    ),
+    st.builds(
+        LockedGroup,
+        name=group_names,
+        process=st.builds(
+            Lock, spec=sha256, interpreter=interpreters, packages=some_packages, systems=systems
+        ),
+    ),
+)
+
+
+@st.composite
+def lists_of_groups(draw):
+    """Groups of a lock; each may be lent what an earlier one has."""
+    earlier: list[LockedGroup] = []
+    for group in draw(st.lists(locked_groups, max_size=3, unique_by=lambda one: one.name)):
+        offers = {package.name: lender.name for lender in earlier for package in lender.packages}
+        if offers and not group.process:
+            lent = draw(st.sets(st.sampled_from(sorted(offers)), max_size=2))
+            earlier.append(replace(group, lent={one: offers[one] for one in lent}))
+        else:
+            earlier.append(group)
+    return tuple(earlier)
+
+
 locks = st.builds(
     Lock,
     spec=sha256,
-    interpreter=st.builds(
-        LockedInterpreter,
-        version=st.just("3.11.7"),
-        source=st.sampled_from(SOURCES),
-        artifacts=st.dictionaries(st.sampled_from(SYSTEMS), artifacts, max_size=4),
-    ),
+    interpreter=interpreters,
     packages=st.lists(packages, max_size=5).map(lambda ps: tuple(sorted(ps))),
     systems=systems,
     build_packages=st.lists(packages, max_size=2).map(lambda ps: tuple(sorted(ps))),
@@ -117,9 +156,27 @@ locks = st.builds(
     attributes=st.lists(attributes, max_size=2, unique_by=lambda a: a.attribute).map(
         lambda found: tuple(sorted(found))
     ),
+    private=lists_of_groups(),
     choices=st.dictionaries(name, line, max_size=2),
     substitutions=st.dictionaries(st.sampled_from(["blas", "cuda"]), line, max_size=2),
     notes=st.lists(line, max_size=2).map(tuple),
+)
+some_lines = st.lists(line, min_size=1, max_size=3).map(tuple)
+groups = st.one_of(
+    st.builds(PrivateGroup, name=group_names, requirements=some_lines, singleton=words),
+    st.builds(
+        PrivateGroup,
+        name=group_names,
+        requirements=st.one_of(st.just(()), some_lines),
+        package=name,
+    ),
+    st.builds(
+        PrivateGroup,
+        name=group_names,
+        requirements=some_lines,
+        mode=st.just(PROCESS),
+        python=st.sampled_from([None, "3.8"]),
+    ),
 )
 specs = st.builds(
     Spec,
@@ -136,4 +193,7 @@ specs = st.builds(
         st.sampled_from(["blas", "cuda"]), st.sampled_from(["mkl", "12.4", None]), max_size=2
     ),
     build_inputs=st.lists(st.just("nixpkgs#openssl"), max_size=1).map(tuple),
+    private=st.lists(groups, max_size=2, unique_by=lambda one: one.name).map(
+        lambda found: tuple(sorted(found, key=lambda one: one.name))
+    ),
 )

@@ -26,7 +26,17 @@ def test_schema_accepts_what_is_written(spec, lock):
 
 @pytest.mark.parametrize(
     "value",
-    [[], {}, {"version": 2}, {"version": 1, "requirments": []}, {"version": 1, "lock": {}}],
+    [
+        [],
+        {},
+        {"version": 2},
+        {"version": 1, "requirments": []},
+        {"version": 1, "private": {"Old": ["a"]}},
+        {"version": 1, "private": {"old": []}},
+        {"version": 1, "private": {"old": {"mode": "process"}}},
+        {"version": 1, "private": {"old": {"for": "a", "modus": "process"}}},
+        {"version": 1, "lock": {}},
+    ],
     ids=str,
 )
 def test_schema_refuses_what_is_refused(value):

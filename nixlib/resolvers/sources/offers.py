@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from packaging.version import Version
 
 from nixlib.errors import ResolutionError
-from nixlib.platforms import python_minor
+from nixlib.platforms import PYTHONS, python_minor
 from nixlib.resolvers.base import Request
 from nixlib.resolvers.conflict import wheelless
 from nixlib.resolvers.graph import Graph, Node, reached
 from nixlib.resolvers.metadata import Metadata
 from nixlib.resolvers.requirements import Wanted
-from nixlib.resolvers.simple import IndexFile
+from nixlib.resolvers.simple import IndexFile, file_version
 from nixlib.resolvers.sources.facts import FAILURES, SourceFacts
 from nixlib.resolvers.sources.sdists import Which, admits, offered_sdists, sdists_of
 from nixlib.resolvers.sources.stubs import Stub
@@ -146,6 +146,11 @@ class Sources:
                 changed |= self._needs_more(node, trial=False)
         return changed
 
+    def unbuilt(self, graph: Graph) -> tuple[str, ...]:
+        """The names of what comes as source and has not been built so far."""
+        chosen = self._chosen(graph)
+        return tuple(n.name for n in chosen if not self.facts.is_built(n.name, n.version))
+
     def unlockable(self, graph: Graph) -> str:
         """Why something that a resolution takes as source cannot be locked; empty when all can."""
         with self._lock:
@@ -208,7 +213,19 @@ class Sources:
             pinned=self._pinned(name),
             which=which,
         )
+        if not self._request.builds_ported and self._request.providers.formats(name)[0] != "sdist":
+            found = {
+                version: file
+                for version, file in found.items()
+                if not self._is_for_another(name, version, problem.system)
+            }
         return [self.facts.stub(name, str(version), stated=trial) for version in sorted(found)]
+
+    def _is_for_another(self, name: str, version: Version, system: str) -> bool:
+        """Whether a version has a wheel for another Python on the same system."""
+        files = [file.filename for file in self._files(name)]
+        names = [file for file in files if file_version(file) == version]
+        return any(best_wheel(names, names, system, minor) for minor in PYTHONS)
 
     def _sdists(self, name: str, problem: Problem, which: Which) -> list[Stub]:
         """The same of those that `providers` lets be built."""

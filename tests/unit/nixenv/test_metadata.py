@@ -287,6 +287,17 @@ def test_toml_keeps_comments_and_puts_the_lock_beside_it(tmp_path):
     assert json.loads(lock_path(path).read_text()) == SPEC["lock"]
 
 
+def test_toml_keeps_comments_in_a_table_of_which_one_key_changes(tmp_path):
+    path = tmp_path / "nixenv.toml"
+    kept = '[private]\nold = ["six"] # why\n'
+    path.write_text(f"version = 1\nrequirements = []\n\n{kept}gone = ['attrs']\n")
+    private = {"old": ["six"], "somelib": {"for": "somelib"}}
+    spec = {"version": 1, "requirements": [], "private": private}
+    written = write_document(read_document(path), {"nixenv": spec})
+    assert kept in path.read_text()
+    assert written.spec == spec
+
+
 def test_toml_conflicts_when_its_lock_was_changed(tmp_path):
     path = tmp_path / "nixenv.toml"
     path.write_text("version = 1\n")

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from nixlib.ledger import STANDALONE_RECIPE, STRICT_WHEEL_RECIPE, WHEEL_RECIPE, Ledger
-from nixlib.lock import Artifact, Lock, LockedInterpreter, LockedPackage
+from nixlib.lock import Artifact, Lock, LockedGroup, LockedInterpreter, LockedPackage
 
 NAR = f"sha256-{'A' * 43}="
 
@@ -53,6 +53,29 @@ def test_known_trees_of_a_lock_are_found_by_their_recipes(path):
         shas = {python.sha256, wheels[0].sha256}
         assert ledger.known(lock).keys() == shas | {wheels[1].sha256}
         assert ledger.known(lock, strict=True).keys() == shas
+
+
+def test_known_trees_of_groups_and_their_processes_are_found_too(path):
+    names = ("group", "process", "built-with")
+    wheels = {n: Artifact(f"https://x/{n}.whl", str(i) * 64, 1) for i, n in enumerate(names)}
+    own = {name: (LockedPackage(name, "1", (wheel,)),) for name, wheel in wheels.items()}
+    python = Artifact("https://x/python.tar.gz", "f" * 64, 1)
+    interpreter = LockedInterpreter("3.8.18", "standalone", {"x86_64-linux": python})
+    inner = Lock("0" * 64, interpreter, own["process"], ("x86_64-linux",))
+    lock = Lock(
+        "0" * 64,
+        LockedInterpreter("3.11.7", "host"),
+        (),
+        ("x86_64-linux",),
+        build_packages=own["built-with"],
+        private=(LockedGroup("a", own["group"]), LockedGroup("b", process=inner)),
+    )
+    with Ledger(path) as ledger:
+        for wheel in wheels.values():
+            ledger.put(wheel.sha256, WHEEL_RECIPE, NAR)
+        ledger.put(python.sha256, STANDALONE_RECIPE, NAR)
+        found = {wheel.sha256 for wheel in wheels.values()} | {python.sha256}
+        assert ledger.known(lock).keys() == found
 
 
 def test_directory_is_for_its_user_alone(path):

@@ -5,19 +5,26 @@ from dataclasses import replace
 
 import pytest
 
-from nixlib.errors import CollisionError, HashMismatchError, LockError, PlanError
+from nixlib.errors import (
+    CollisionError,
+    HashMismatchError,
+    LockError,
+    PlanError,
+    PrivateGroupError,
+)
 from nixlib.lock import (
     Artifact,
     Lock,
     LockedAttribute,
     LockedConda,
     LockedCondaPackage,
+    LockedGroup,
     LockedInterpreter,
     LockedPackage,
     LockedSource,
 )
 from nixlib.plan import plan
-from nixlib.spec import Spec
+from nixlib.spec import PrivateGroup, Spec
 from nixlib.sri import sri_digest
 from nixlib.storepath import fixed_output_path
 
@@ -272,3 +279,124 @@ def test_attributes_without_outputs_here_are_left_out():
     one = LockedAttribute("jq", "nixpkgs", "0" * 40, NAR, outputs={"x86_64-linux": ("0-jq",)})
     other = replace(one, attribute="fd", outputs={"aarch64-darwin": ("0-fd",)})
     assert planned(locked(attributes=(one, other))).attributes == (one,)
+
+
+OLD = PrivateGroup("old", ("b<2",))
+WITH_OLD = Spec(private=(OLD,))
+LEGACY = PrivateGroup("legacy", ("b<2",), mode="process")
+WITH_LEGACY = Spec(private=(LEGACY,), strict=True, collisions={"x": "b"})
+
+
+def process_lock(*packages: LockedPackage, spec: Spec = WITH_LEGACY, **more: object) -> Lock:
+    inner = locked(*packages, **more)
+    return replace(inner, spec=spec.of_process(LEGACY).digest)
+
+
+def of_process(inner: Lock | None) -> Lock:
+    return locked(package("a", PURE), private=(LockedGroup("legacy", process=inner),))
+
+
+def test_group_has_leaves_of_its_own():
+    lock = locked(
+        package("a", PURE, version="2.0"),
+        private=(LockedGroup("old", (package("a", OLDER_PYTHON, LINUX), package("b", PURE))),),
+    )
+    result = planned(lock, spec=WITH_OLD)
+    (group,) = result.groups
+    assert [leaf.name for leaf in result.leaves] == ["a"]
+    assert [leaf.artifact.filename for leaf in group.leaves] == [LINUX, PURE]
+    assert (group.name, group.sources, group.process) == ("old", (), None)
+    assert result.processes == ()
+
+
+def test_group_has_only_what_is_for_this_system():
+    own = package("a", PURE), package("b", MAC, systems=("aarch64-darwin",))
+    lock = locked(private=(LockedGroup("old", own),))
+    assert [leaf.name for leaf in planned(lock, spec=WITH_OLD).groups[0].leaves] == ["a"]
+
+
+def test_path_of_a_groups_leaf_is_known_as_any_other():
+    lock = locked(private=(LockedGroup("old", (package("a", PURE),)),))
+    trusted = {wheel(PURE).sha256: NAR}
+    (leaf,) = planned(lock, spec=WITH_OLD, trusted=trusted).groups[0].leaves
+    assert leaf.path == fixed_output_path("a-1.0", sri_digest(NAR), ())
+
+
+def test_process_is_a_plan_of_its_own_with_the_notebooks_rules():
+    inner = process_lock(package("b", PURE), hints={wheel(PURE).sha256: OTHER_NAR})
+    (process,) = planned(of_process(inner), spec=WITH_LEGACY).processes
+    assert [leaf.name for leaf in process.leaves] == ["b"]
+    assert process.leaves[0].hint == OTHER_NAR
+    assert (process.strict, process.collisions, process.lock) == (True, {"x": "b"}, inner)
+
+
+@pytest.mark.parametrize(
+    ("spec", "groups"),
+    [
+        (WITH_OLD, ()),
+        (Spec(), (LockedGroup("old"),)),
+        (WITH_OLD, (LockedGroup("older"),)),
+        (WITH_OLD, (LockedGroup("old", process=process_lock()),)),
+        (WITH_LEGACY, (LockedGroup("legacy"),)),
+        (WITH_OLD, (LockedGroup("old", (package("a", PURE),), package="a"),)),
+        (WITH_LEGACY, (LockedGroup("legacy", process=locked()),)),
+        (WITH_LEGACY, (LockedGroup("legacy", process=process_lock(spec=WITH_OLD)),)),
+        (WITH_LEGACY, (LockedGroup("legacy", (package("a", PURE),), process=process_lock()),)),
+        (WITH_LEGACY, (LockedGroup("legacy", shared=("a",), process=process_lock()),)),
+    ],
+    ids=[
+        "not-locked",
+        "not-asked-for",
+        "another-name",
+        "a-process-for-none",
+        "no-process",
+        "for-a-package",
+        "of-other-requirements",
+        "of-another-spec",
+        "process-and-packages",
+        "process-and-shared",
+    ],
+)
+def test_lock_whose_groups_are_not_those_of_the_spec_is_refused(spec, groups):
+    with pytest.raises(PrivateGroupError) as caught:
+        planned(locked(package("a", PURE), private=groups), spec=spec)
+    assert caught.value.group in ("old", "older", "legacy")
+    assert len(caught.value.reasons) == 1
+
+
+def test_folder_that_is_edited_in_place_is_no_groups():
+    source = LockedSource("editable", location="./b")
+    lock = locked(private=(LockedGroup("old", (LockedPackage("b", "1.0", source=source),)),))
+    with pytest.raises(PrivateGroupError) as caught:
+        planned(lock, spec=WITH_OLD)
+    assert "`b`" in caught.value.reasons[0]
+
+
+def test_claim_against_the_rules_is_refused_before_anything_is_downloaded():
+    group = LockedGroup("old", (package("a", LINUX),), shared=("a",))
+    with pytest.raises(PrivateGroupError) as caught:
+        planned(locked(package("a", PURE), private=(group,)), spec=WITH_OLD)
+    assert "`a`" in caught.value.reasons[0]
+
+
+def test_group_with_one_package_twice_is_refused():
+    twice = package("a", PURE), package("a", LINUX)
+    with pytest.raises(PrivateGroupError) as caught:
+        planned(locked(private=(LockedGroup("old", twice),)), spec=WITH_OLD)
+    assert caught.value.reasons == ("`a` comes twice",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "group"),
+    [
+        (WITH_OLD, LockedGroup("old", (package("b", MAC),))),
+        (WITH_LEGACY, LockedGroup("legacy", process=process_lock(package("b", MAC)))),
+        (WITH_LEGACY, LockedGroup("legacy", process=replace(process_lock(), systems=()))),
+    ],
+    ids=["wheel", "wheel-of-a-process", "system-of-a-process"],
+)
+def test_what_a_machine_cannot_have_of_a_group_names_the_group(spec, group):
+    with pytest.raises(PlanError) as caught:
+        planned(locked(private=(group,)), spec=spec)
+    assert caught.value.summary.startswith(f"private group `{group.name}`: ")
+    assert caught.value.system == "x86_64-linux"

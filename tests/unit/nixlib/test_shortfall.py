@@ -2,10 +2,10 @@
 
 import pytest
 
-from nixlib.lock import Lock, LockedConda, LockedInterpreter
+from nixlib.lock import Lock, LockedConda, LockedGroup, LockedInterpreter
 from nixlib.platforms import current_system
 from nixlib.shortfall import shortfalls
-from nixlib.spec import Spec
+from nixlib.spec import PrivateGroup, Spec
 
 WITH_GPU = {"__cuda": "12.6", "__glibc": "2.36", "__linux": "6.1", "__unix": "0"}
 WITHOUT = {name: version for name, version in WITH_GPU.items() if name != "__cuda"}
@@ -37,6 +37,18 @@ def test_a_missing_gpu_is_said_once_with_the_way_out(variants):
     (said,) = shortfalls(spec, lock(spec, conda("__cuda >=12")), WITHOUT)
     assert "`__cuda >=12` (`12.4`)" in said
     assert "`%nixenv lock --variant cuda=none`" in said
+
+
+def test_what_the_process_of_a_group_lacks_is_said_with_its_name():
+    group = PrivateGroup("legacy", ("torch",), mode="process")
+    spec = Spec(variants={"cuda": "12.4"}, private=(group,))
+    inner = lock(spec.of_process(group), conda("__cuda >=12"))
+    outer = lock(spec, private=(LockedGroup("legacy", process=inner),))
+    (own, said) = shortfalls(spec, outer, WITHOUT)
+    assert said.startswith("private group `legacy`: ")
+    assert "`__cuda >=12` (`12.4`)" in said
+    assert shortfalls(spec, outer, WITH_GPU) == ()
+    assert own.startswith("this notebook")
 
 
 def test_wheels_for_a_gpu_need_one_too():

@@ -33,6 +33,7 @@ def test_every_error_has_a_documented_exit_code_that_is_no_bug(kind):
         (nixenv.errors.MetadataError, 2),
         (nixlib.errors.CollisionError, 2),
         (nixlib.errors.ResolutionError, 3),
+        (nixlib.errors.PrivateGroupError, 3),
         (nixlib.errors.PlanError, 3),
         (nixlib.errors.DaemonUnavailableError, 4),
         (nixlib.errors.NetworkError, 5),

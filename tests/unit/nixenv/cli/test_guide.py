@@ -9,7 +9,7 @@ import pytest
 from nixenv.cli.parser import parse_command_line
 
 GUIDE = Path(__file__).parents[4] / "docs" / "guide.md"
-FENCED = re.compile(r"^```$(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```([a-z]*)$(.*?)^```$", re.MULTILINE | re.DOTALL)
 TYPED = re.compile(r"^nixenv ([a-z].*?)(?: +# .*)?$", re.MULTILINE)
 INLINE = re.compile(r"`nixenv ([a-z][^`]*)`")
 
@@ -17,7 +17,8 @@ INLINE = re.compile(r"`nixenv ([a-z][^`]*)`")
 def lines():
     """What follows `nixenv`, in blocks and in sentences."""
     text = GUIDE.read_text(encoding="utf-8")
-    typed = {line for block in FENCED.findall(text) for line in TYPED.findall(block)}
+    blocks = [block for language, block in FENCED.findall(text) if not language]
+    typed = {line for block in blocks for line in TYPED.findall(block)}
     return sorted(typed | set(INLINE.findall(text)))
 
 

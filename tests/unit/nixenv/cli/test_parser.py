@@ -114,6 +114,12 @@ def test_shell_command_keeps_its_own_options():
         ("add a.ipynb --quiet six", "requirements", ["six"]),
         ("add a.ipynb -e ./lib --quiet six", "requirements", ["-e ./lib", "six"]),
         ("init a.ipynb six -e .", "requirements", ["six", "-e ."]),
+        ("add a.ipynb --private old six -e .", "requirements", ["six", "-e ."]),
+        ("add --private old a.ipynb --process six", "requirements", ["six"]),
+        ("add a.ipynb --private old --for six", "requirements", []),
+        ("remove a.ipynb --private old", "names", []),
+        ("remove a.ipynb --private old six", "names", ["six"]),
+        ("remove six.ipynb six --private old attrs", "names", ["six", "attrs"]),
         ("shell a.ipynb -- bash -e x", "command", ["bash", "-e", "x"]),
         ("build a.ipynb --json b.ipynb", "notebooks", ["a.ipynb", "b.ipynb"]),
         ("shell a.ipynb --quiet -- python -V", "command", ["python", "-V"]),
@@ -140,3 +146,11 @@ def test_half_a_variant_is_refused_with_how_to_write_one(said):
     with pytest.raises(UsageError) as caught:
         lock._substitutions([said], Spec(), None)
     assert "`--variant cuda=none`" in caught.value.hint
+
+
+@pytest.mark.parametrize("line", ["add a.ipynb", "remove a.ipynb", "add a.ipynb --process"])
+def test_only_a_private_group_needs_no_operand(line, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_command_line(line.split())
+    assert caught.value.code == 2
+    assert "arguments are required" in capsys.readouterr().err

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from nixenv.kernel.completion import complete, required_names
+from nixenv.kernel.completion import complete, complete_group
 from nixenv.kernel.verbs import VERBS
+
+ADDING = ["--private", "--process", "--for", "--singleton", "--python"]
+ASKED = {
+    "requirements": ["numpy", "pandas ==1.5"],
+    "private": {"old": ["click==7"], "somelib": {"for": "somelib"}},
+}
 
 
 @pytest.mark.parametrize(
@@ -13,34 +17,35 @@ from nixenv.kernel.verbs import VERBS
     [
         ("%nixenv ", list(VERBS)),
         ("%nixenv re", list(VERBS)),
-        ("%nixenv remove ", ["numpy", "pandas"]),
-        ("%nixenv remove numpy pa", ["pandas"]),
+        ("%nixenv remove ", ["numpy", "pandas", "--private"]),
+        ("%nixenv remove numpy pa", ["pandas", "--private"]),
         ("%nixenv lock ", ["--upgrade", "--as-of", "--python", "--variant"]),
         ("%nixenv lock --upgrade ", ["numpy", "pandas", "--as-of", "--python", "--variant"]),
         ("%nixenv tree --why ", ["numpy", "pandas"]),
-        ("%nixenv add ", []),
+        ("%nixenv add ", ADDING),
+        ("%nixenv add --private ", ["old", "somelib"]),
+        ("%nixenv add --private ol", ["old", "somelib"]),
+        ("%nixenv add --private old ", ADDING[1:]),
+        ("%nixenv add --python ", []),
+        ("%nixenv remove --private old ", ["click"]),
+        ("%nixenv remove --private somelib ", []),
+        ("%nixenv remove --private unknown cl", []),
         ("%nixenv nonsense ", []),
     ],
 )
 def test_words_that_may_follow(text, words):
-    assert complete(text, ["numpy", "pandas"]) == words
-
-
-@pytest.mark.parametrize("wrap", [lambda value: {"metadata": value, "cells": []}, dict])
-def test_required_names_of_a_notebook_or_mailbox(tmp_path, wrap):
-    spec = {
-        "nixenv": {"requirements": ["pandas==1.5", "zope.interface[x] >2", "Typing_Extensions", 4]}
-    }
-    document = tmp_path / "a.ipynb"
-    document.write_text(json.dumps(wrap(spec)))
-    assert required_names(str(document)) == ["pandas", "zope.interface", "Typing_Extensions"]
+    assert complete(text, ASKED) == words
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"metadata": 3}', '{"nixenv": {"requirements": {}}}', "\xff"]
+    ("text", "words"),
+    [
+        ("%%private", ["new", "old"]),
+        ("%%private ", ["new", "old"]),
+        ("%%private o", ["new", "old"]),
+        ("%%private old ", []),
+        ("%%private pandas==2 o", []),
+    ],
 )
-def test_damaged_document_has_no_names(tmp_path, text):
-    document = tmp_path / "a.ipynb"
-    document.write_bytes(text.encode("latin-1"))
-    assert required_names(str(document)) == []
-    assert required_names(str(tmp_path / "absent")) == []
+def test_a_group_follows_private(text, words):
+    assert complete_group(text, ["old", "new"]) == words

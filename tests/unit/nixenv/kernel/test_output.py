@@ -105,3 +105,70 @@ def test_list_has_builds_and_origins_and_one_python():
 def test_sentences_of_the_status_have_a_line_each():
     answer = {"notes": ["a, b", "c"], "notebook": "/n/a.ipynb"}
     assert status_page(answer, {"notebook": "a.ipynb"}).rows == (("notes", "a, b"), ("", "c"))
+
+
+def test_changes_of_private_groups_stand_behind_the_notebooks():
+    answer = {
+        "added": [{"name": "six", "version": "1.17.0"}],
+        "private": [
+            {"group": "old", "mode": "import",
+             "added": [{"name": "pandas", "version": "2.0.3"}, {"name": "a", "version": "1"}],
+             "changed": [{"name": "pytz", "from": "2023.1", "to": "the notebook's"}]},
+            {"group": "legacy", "mode": "process", "removed": [{"name": "pydantic", "version": "1.10"}]},
+        ],
+    }  # fmt: skip
+    assert changes_page(answer, []).text() == (
+        "packages: 1 added; private group `old`: 2 added, 1 changed; private group `legacy`: 1 removed\n"
+        "  +  six               1.17.0\n"
+        "  +  old: a            1\n"
+        "  +  old: pandas       2.0.3\n"
+        "  ~  old: pytz         2023.1 → the notebook's\n"
+        "  -  legacy: pydantic  1.10"
+    )
+    assert changes_page({"private": answer["private"][1:]}, []).title == "private group `legacy`: 1 removed"  # fmt: skip
+
+
+def test_list_has_private_groups_below_the_packages():
+    old = {
+        "group": "old", "mode": "import", "python": None, "shared": ["numpy", "six"],
+        "lent": {"pytz": "older", "tzdata": "older"},
+        "packages": [{"name": "pandas", "version": "2.0.3", "requirement": "pandas==2.0.3"}],
+    }  # fmt: skip
+    legacy = {"group": "legacy", "mode": "process", "python": "3.8.18", "packages": []}
+    packages = [{"name": "numpy", "version": "1.26.4", "for": "old"}]
+    assert list_page({"packages": packages, "private": [old, legacy]}).text() == (
+        "1 packages\n"
+        "  numpy  1.26.4    for `old`\n"
+        "private old\n"
+        "  pandas  2.0.3  pandas==2.0.3\n"
+        "  the notebook's numpy, six\n"
+        "  older's pytz, tzdata\n"
+        "private legacy\n"
+        "  python  3.8.18  of its own process"
+    )
+
+
+def test_tree_has_private_groups_below_the_notebooks():
+    tree = [{"name": "six", "version": "1.17.0"}]
+    old = {"group": "old", "mode": "import", "tree": [
+        {"name": "pandas", "version": "2.0.3", "dependencies": [
+            {"name": "numpy", "version": "1.26.4", "shared": "the notebook"},
+            {"name": "pytz", "version": "2023.3", "shared": "older"},
+        ]},
+    ]}  # fmt: skip
+    assert tree_page({"tree": tree, "private": [old]}).text() == (
+        "six 1.17.0\n"
+        "private old\n"
+        "  pandas 2.0.3\n"
+        "  ├── numpy 1.26.4 (the notebook's)\n"
+        "  └── pytz 2023.3 (older's)"
+    )
+
+
+def test_private_groups_of_the_status_have_a_line_each():
+    answer = {"private": ["old: a==1, b", "legacy: c (process)"], "notebook": "/n/a.ipynb"}
+    kernel = {"notebook": "a.ipynb", "private groups in use": ["old: its module `a` is loaded"]}
+    assert status_page(answer, kernel).rows == (
+        ("private", "old: a==1, b"), ("", "legacy: c (process)"),
+        ("private groups in use", "old: its module `a` is loaded"),
+    )  # fmt: skip

@@ -13,6 +13,12 @@ from nixenv.kernel.verbs import VERBS, parse_cell, parse_line
         ("add pandas==1.5 numpy", "add", ("pandas==1.5", "numpy")),
         ('add "tensorflow >=2.3.0 mkl*"', "add", ("tensorflow >=2.3.0 mkl*",)),
         ("remove a", "remove", ("a",)),
+        ('add --private old "pandas==2.0.3"', "add", ("--private", "old", "pandas==2.0.3")),
+        ("add pandas==2.0.3 --private old --process", "add", ("pandas==2.0.3", "--private", "old", "--process")),
+        ("add --private=old --process", "add", ("--private=old", "--process")),
+        ("add --private somelib --for somelib", "add", ("--private", "somelib", "--for", "somelib")),
+        ("remove --private old", "remove", ("--private", "old")),
+        ("remove --private old click", "remove", ("--private", "old", "click")),
         ("lock", "lock", ()),
         ("lock --upgrade numpy pandas --as-of 2023-01-01", "lock",
          ("--upgrade", "numpy", "pandas", "--as-of", "2023-01-01")),
@@ -36,7 +42,11 @@ def test_line_asks_for_help(line):
     ("line", "message", "hint"),
     [
         ("ad x", "`ad` is not a verb of `%nixenv`", "did you mean `add`?"),
-        ("add", "`%nixenv add` needs to be told what to add", "%nixenv add REQUIREMENT …"),
+        ("add", "`%nixenv add` needs to be told what to add", "%nixenv add REQUIREMENT … [--private GROUP …]"),
+        ("add --private", "`--private` needs a value", "%nixenv add REQUIREMENT … [--private GROUP …]"),
+        ("add x --private --process", "`--private` needs a value", "%nixenv add REQUIREMENT … [--private GROUP …]"),
+        ("remove --process x", "`%nixenv remove` has no option `--process`", ""),
+        ("remove", "`%nixenv remove` needs to be told what to remove", "%nixenv remove NAME … [--private GROUP]"),
         ("add --upgrad x", "`%nixenv add` has no option `--upgrad`", ""),
         ("lock --upgrad", "`%nixenv lock` has no option `--upgrad`", "did you mean `--upgrade`?"),
         ("lock numpy", "`%nixenv lock` does not understand `numpy`",
@@ -63,11 +73,26 @@ def test_cell_has_one_requirement_a_line():
     assert command.arguments == ("seaborn >=0.12", 'tomli; python_version < "3.11"', "x[a,b]==1")
 
 
+def test_cell_may_name_a_private_group():
+    command = parse_cell("add --private old --python 3.8", "click ==7.0\njinja2\n")
+    assert command.arguments == ("--private", "old", "--python", "3.8", "click ==7.0", "jinja2")
+
+
 def test_cell_without_a_verb_adds():
     assert parse_cell("", "numpy").verb.name == "add"
 
 
-@pytest.mark.parametrize(("line", "cell"), [("list", "x"), ("add pandas", "x"), ("add", "\n# x\n")])
+@pytest.mark.parametrize(
+    ("line", "cell"),
+    [
+        ("list", "x"),
+        ("add pandas", "x"),
+        ("add --private old pandas", "x"),
+        ("sync", "x"),
+        ("ad", "x"),
+        ("add", "\n# x\n"),
+    ],
+)
 def test_cell_is_refused(line, cell):
     with pytest.raises(KernelSideError) as refused:
         parse_cell(line, cell)

@@ -1,19 +1,15 @@
 """What ecosystems tell each other while a lock is made (no registry is asked)."""
 
-from pathlib import Path
-
 import pytest
+from locking_request import asked
 
-from nixlib.cancel import Cancel
 from nixlib.lock import Artifact, Lock, LockedConda, LockedCondaPackage, LockedInterpreter
-from nixlib.locking.asked import Asked
 from nixlib.locking.attributes import FromNixpkgs
-from nixlib.locking.conda import FromConda, lock_conda, of_systems
+from nixlib.locking.conda import FromConda, lock_conda
 from nixlib.locking.lines import choose_lines
+from nixlib.locking.narrowing import conda_of
 from nixlib.locking.substitution import standing
 from nixlib.locking.wheels import Elsewhere
-from nixlib.progress import ignore
-from nixlib.settings import Settings
 from nixlib.spec import Spec
 
 LINUX, MAC = "x86_64-linux", "aarch64-darwin"
@@ -23,23 +19,6 @@ def conda_package(name, version="1.0", *, pypi="", systems=()):
     artifact = Artifact(f"https://c/{name}-{version}-0.conda", name.encode().hex().zfill(64), 1)
     return LockedCondaPackage(
         name, version, "0", "noarch", "https://c", artifact, pypi=pypi, systems=systems
-    )
-
-
-def asked(spec, previous=None, **more):
-    settings = Settings(Path("/nowhere"), Path("/nowhere"))
-    return Asked(
-        spec=spec,
-        previous=previous,
-        settings=settings,
-        notebook="a.ipynb",
-        folder=Path("/nowhere"),
-        upgrade=more.pop("upgrade", frozenset()),
-        as_of=more.pop("as_of", None),
-        on_event=ignore,
-        cancel=Cancel(),
-        meanwhile=lambda: None,
-        **more,
     )
 
 
@@ -115,10 +94,10 @@ def test_conda_keeps_only_what_systems_that_wheels_serve_need():
         virtual={LINUX: ("__linux=5",), MAC: ("__osx=14",)},
         needs={MAC: ("__osx >=11",)},
     )
-    found = of_systems(conda, (LINUX,))
+    found = conda_of(conda, (LINUX,))
     assert [(p.name, p.systems) for p in found.packages] == [("a", ()), ("c", ())]
     assert (found.virtual, found.needs) == ({LINUX: ("__linux=5",)}, {})
-    assert of_systems(conda, (LINUX, MAC)) is conda
+    assert conda_of(conda, (LINUX, MAC)) is conda
 
 
 @pytest.mark.parametrize(

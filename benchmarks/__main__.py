@@ -21,6 +21,7 @@ NAMES = (
     "bootstrap",
     "conda",
     "private_process",
+    "private",
 )
 
 

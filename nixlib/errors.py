@@ -6,7 +6,10 @@ one command is sure to help, a hint. `render` is the only place that puts them t
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class NixError(Exception):
@@ -37,6 +40,11 @@ class NixError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.summary, self.details, self.hint, self.fields)
+
+    def within(self, whole: str) -> Self:
+        """The same error, said of one thing of several that were asked for: `whole` begins its first line."""
+        summary = f"{whole}: {self.summary}"
+        return type(self)(summary, details=self.details, hint=self.hint, **self.fields)
 
     def render(self) -> str:
         """The whole message as a user sees it, without colour."""

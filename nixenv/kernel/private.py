@@ -14,4 +14,10 @@ def __dir__() -> list[str]:
     return _registry.names()
 
 
+def __getattr__(name: str) -> list[str]:
+    if name == "__all__":  # IPython completes `from nixenv.private.` with what is in it.
+        return _registry.names()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 _registry.install()

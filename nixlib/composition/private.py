@@ -221,12 +221,18 @@ def private_folder(
         for group in groups
     ]
     file = Regular.of(canonical_json({"groups": described}) + b"\n")
-    own = (group.packages for group in groups if isinstance(group, ImportGroup))
     return PrivateFolder(
         tree=Directory({**links, GROUPS_FILE: file}),
         references=tuple(sorted({group.path for group in groups if group.path})),
-        members=frozenset(package.name for packages in own for package in packages),
+        members=frozenset(name for group in groups for name in _names(group)),
     )
+
+
+def _names(group: ImportGroup | ProcessGroup) -> Iterable[str]:
+    """Names of a group's own packages."""
+    if isinstance(group, ProcessGroup):
+        return group.distributions
+    return (package.name for package in group.packages)
 
 
 def _inside(group: ImportGroup | ProcessGroup, interpreter: InterpreterPackage) -> str:

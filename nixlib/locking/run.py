@@ -8,11 +8,11 @@ from nixlib.lock import Lock
 from nixlib.locking.asked import Asked
 from nixlib.locking.attributes import lock_attributes
 from nixlib.locking.conda import lock_conda
-from nixlib.locking.group_lines import left_to_groups
-from nixlib.locking.kept import is_grown_by_groups, own_part
+from nixlib.locking.groups.kept import is_grown_by_groups, own_part
+from nixlib.locking.groups.lines import left_to_groups
+from nixlib.locking.groups.run import lock_groups
 from nixlib.locking.lines import choose_lines
 from nixlib.locking.narrowing import conda_of
-from nixlib.locking.private import lock_groups
 from nixlib.locking.wheels import Elsewhere, lock_wheels
 
 

@@ -10,7 +10,7 @@ from nixlib.lock import Lock, LockedInterpreter, LockedPackage
 from nixlib.locking.asked import Asked
 from nixlib.locking.attributes import FromNixpkgs
 from nixlib.locking.conda import CONDA, FromConda
-from nixlib.locking.kept import own_part
+from nixlib.locking.groups.kept import own_part
 from nixlib.locking.lines import ChosenLines
 from nixlib.resolvers.base import Request, Resolution
 from nixlib.resolvers.pypi import resolve_pypi

@@ -162,12 +162,7 @@ class _Machine:
             leaves, sources = self._chosen(wanted, lock, belief)
             process = self.plan(locked.process, spec.of_process(asked)) if locked.process else None
         except PlanError as error:
-            raise PlanError(
-                f"private group `{locked.name}`: {error.summary}",
-                details=error.details,
-                hint=error.hint,
-                **error.fields,
-            ) from error
+            raise error.within(f"private group `{locked.name}`") from error
         return PlannedGroup(locked, leaves, sources, process)
 
 

@@ -6,13 +6,13 @@ one package the objects of another's version.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from nixlib.lock.packages import LockedPackage
 from nixlib.lock.private import LockedGroup
 from nixlib.private.public import closure, of_system, once_only, public_packages
-from nixlib.private.sharing import PUBLIC, compiled_twice
+from nixlib.private.sharing import PUBLIC, compiled_files
 from nixlib.private.singletons import bridged, reason
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class _Look:
         earlier = lock.private[: lock.private.index(group)]
         self.system = system
         self.earlier = {other.name: other for other in earlier if other.process is None}
-        self.theirs = {name: of_system(one.packages, system) for name, one in self.earlier.items()}
+        lenders = {*group.lent.values()} & self.earlier.keys()
+        self.theirs = {name: of_system(self.earlier[name].packages, system) for name in lenders}
 
     def faults(self) -> Iterator[str]:
         yield from self._twice()
@@ -133,11 +134,19 @@ class _Look:
 def _loaded_twice(
     lock: Lock, group: LockedGroup, public: Mapping[str, Mapping[str, LockedPackage]]
 ) -> Iterator[str]:
-    upto = lock.private[: lock.private.index(group) + 1]
-    for key, (package, other) in compiled_twice(public, upto).items():
-        if key == f"{group.name} {package.name}":
-            who = f"private group `{other}`" if other else "the notebook"
-            yield (
-                f"{who} has the same `{package.name} {package.version}` with other dependencies, and a process"
-                " loads one file of compiled code only once"
-            )
+    own = {file: package for package in group.packages for file in compiled_files(package)}
+    if not own:
+        return
+    earlier = lock.private[: lock.private.index(group)]
+    holders: list[tuple[str, Iterable[LockedPackage]]] = [
+        *(("the notebook", packages.values()) for packages in public.values()),
+        *((f"private group `{other.name}`", other.packages) for other in earlier),
+    ]
+    for who, packages in holders:
+        for file in [wheel.sha256 for package in packages for wheel in package.wheels]:
+            package = own.get(file)
+            if package is not None:
+                yield (
+                    f"{who} has the same `{package.name} {package.version}` with other dependencies, and a process"
+                    " loads one file of compiled code only once"
+                )

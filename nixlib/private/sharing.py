@@ -13,7 +13,7 @@ from nixlib.lock.packages import LockedPackage
 from nixlib.lock.private import LockedGroup
 from nixlib.private.public import closure, of_system
 
-__all__ = ["PUBLIC", "Tree", "compiled_twice", "share"]
+__all__ = ["PUBLIC", "Tree", "compiled_files", "compiled_twice", "share"]
 
 PUBLIC = ""
 """Whose the notebook's own packages are."""
@@ -168,17 +168,17 @@ def compiled_twice(
         file: PUBLIC
         for packages in public.values()
         for package in packages.values()
-        for file in _compiled(package)
+        for file in compiled_files(package)
     }
     found: dict[str, tuple[LockedPackage, str]] = {}
     for group in groups:
         for package in group.packages:
-            for file in _compiled(package):
+            for file in compiled_files(package):
                 if seen.setdefault(file, group.name) != group.name:
                     found[f"{group.name} {package.name}"] = (package, seen[file])
     return found
 
 
-def _compiled(package: LockedPackage) -> list[str]:
+def compiled_files(package: LockedPackage) -> list[str]:
     """The sha256 of its wheels that are made for one kind of machine."""
     return [wheel.sha256 for wheel in package.wheels if not wheel.filename.endswith("-any.whl")]

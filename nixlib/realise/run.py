@@ -21,6 +21,7 @@ from nixlib.realise.prefix import Prefix, begin_workshop, conda_packages, realis
 from nixlib.realise.private import check_groups, groups_of, realise_groups
 from nixlib.realise.sources import realise_sources
 from nixlib.storepath import StorePath
+from nixlib.wheels.distinfo import normalised
 
 if TYPE_CHECKING:
     from nixlib.composition.package import Package
@@ -122,19 +123,23 @@ def realise(
 
 def _realise_process(run: Context, valid: Mapping[Leaf, Valid], name: str) -> Realised:
     """The environment of the process of group `name`, by the way of any other."""
-    names = {leaf.name for leaf in (*run.plan.leaves, *run.plan.archives)}
-    names |= {package.name for package in run.plan.sources}
-    settled = {path: name for path, name in run.plan.collisions.items() if name in names}
-    run = replace(run, plan=replace(run.plan, collisions=settled))
+    run = replace(run, plan=replace(run.plan, collisions=_collisions_in(run.plan)))
     try:
         return _environment(run, valid, begin_workshop(run), {})
     except RealisationCancelledError:
         raise
     except NixError as error:
-        summary = f"private group `{name}`: {error.summary}"
-        raise type(error)(
-            summary, details=error.details, hint=error.hint, **error.fields
-        ) from error
+        raise error.within(f"private group `{name}`") from error
+
+
+def _collisions_in(plan: Plan) -> Mapping[str, str]:
+    """What the notebook says of packages that a process has; what it says of others is nothing to warn of."""
+    if plan.attributes:  # What nixpkgs brings has no names before it is here.
+        return plan.collisions
+    names = {leaf.name for leaf in (*plan.leaves, *plan.archives)}
+    names |= {package.name for package in plan.sources}
+    names |= {package.pypi for package in plan.conda}
+    return {path: name for path, name in plan.collisions.items() if normalised(name) in names}
 
 
 def _environment(

@@ -8,6 +8,9 @@ from collections.abc import Collection
 
 from nixlib.errors import SpecError
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Half of a character, as JSON can say it and no file can hold it.
+_HALF = re.compile(r"[\ud800-\udfff]")
 _PYTHON = re.compile(
     r"3(\.\d{1,3}){1,2}|((===?|~=|!=|<=?|>=?)\s*3(\.\d{1,3}){0,2}(\.\*)?\s*(,\s*|$))+"
 )
@@ -21,7 +24,8 @@ def kind(value: object) -> str:
 
 def wrong(key: str, wanted: str, value: object) -> SpecError:
     """Why `value` at `key` is refused: it must be `wanted`."""
-    shown = f"`{value}`" if isinstance(value, str) and len(value) < 80 else kind(value)  # noqa: PLR2004
+    is_shown = isinstance(value, str) and len(value) < 80 and not _HALF.search(value)  # noqa: PLR2004
+    shown = f"`{value}`" if is_shown else kind(value)
     return SpecError(
         f"`nixenv.{key}` must be {wanted}, not {shown}", key=f"nixenv.{key}", found=value
     )
@@ -33,7 +37,7 @@ def text(key: str, value: object) -> str:
     Raises:
         SpecError: It is none.
     """
-    if not isinstance(value, str) or not value or any(ord(c) < 32 or ord(c) == 127 for c in value):  # noqa: PLR2004
+    if not isinstance(value, str) or not value or _CONTROL.search(value) or _HALF.search(value):
         raise wrong(key, "a text on one line", value)
     return value
 

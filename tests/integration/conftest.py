@@ -76,6 +76,26 @@ def engine_home(tmp_path_factory):
     return home
 
 
+@pytest.fixture
+def no_configuration(monkeypatch, tmp_path):
+    """A user who has configured nothing, and an empty uv cache."""
+    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+
+
+@pytest.fixture
+def no_other_indexes(monkeypatch, tmp_path):
+    """Nobody's own indexes: only the default one."""
+    for name in [name for name in os.environ if name.startswith("PIP_") and name != "PIP_CERT"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture(scope="session")
 def older_python(engine_home):
     """A Python version that is not that of the other notebooks."""

@@ -8,11 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+import pytest
 from live_kernel import Cell, kernel_for
 
+from nixlib.interpreters.host_python import find_hosts
 from nixlib.platforms import current_system
 
 PYTHON = "3.11"  # of which there are wheels of all versions that these tests compare
+
+MARKS = [
+    pytest.mark.daemon,
+    pytest.mark.network,
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not any(host.version.startswith(f"{PYTHON}.") for host in find_hosts()),
+        reason=f"there is no Python {PYTHON}",
+    ),
+]
+"""Of tests that lock and build with the wheels of the registry."""
 
 
 def write_notebook(path: Path, *requirements: str, **spec: object) -> Path:

@@ -78,3 +78,28 @@ def crosses(value):
     assert [type(one) for one in back] == [kind] * len(back), [type(one) for one in back]
     return back
 """
+
+# What both versions of pydantic do, the group's by way of its own core.
+PYDANTIC = """
+    from nixenv.private.%(group)s import pydantic as old
+    import pydantic
+    from typing import List, Optional
+    class Old(old.BaseModel):
+        x: int
+        y: Optional[List[int]] = None
+    class New(pydantic.BaseModel):
+        x: int
+    class Nested(old.BaseModel):
+        inner: Old
+    assert Old(x="3").x == New(x="3").x == in_thread(lambda: Old(x="3").x) == 3
+    assert Nested(inner={"x": 1}).inner == Old(x=1)
+    try: Old(x="wrong")
+    except old.ValidationError as error: assert not isinstance(error, pydantic.ValidationError)
+    else: raise AssertionError
+    @old.dataclasses.dataclass
+    class Data: x: int
+    assert Data("4").x == 4
+    for kind in (Old, New):
+        assert pickle.loads(pickle.dumps(kind(x=1))) == kind(x=1)
+    assert "integer" in str(Old.%(schema)s())
+"""

@@ -1,6 +1,5 @@
 """The line that is offered where requirements contradict each other, found by the real uv out of a loopback index."""
 
-import os
 import time
 
 import pytest
@@ -13,22 +12,13 @@ from nixlib.settings import Settings
 from nixlib.testing.builder import StandInBuilder
 from nixlib.testing.index import IndexServer, Manners, make_sdist, make_wheel
 
+pytestmark = pytest.mark.usefixtures("no_configuration")
+
 COMPILED = "cp311-cp311-manylinux_2_17_x86_64"
 CLICKS = [make_wheel("click", "7.0"), make_wheel("click", "8.0")]
 NUMPYS = [make_wheel("numpy", "1.26"), make_wheel("numpy", "2.0")]
 APP = make_wheel("app", "1", requires=["click>=8"])
 SOMELIB = make_wheel("somelib", "1", requires=["click<8"])
-
-
-@pytest.fixture(autouse=True)
-def no_configuration(monkeypatch, tmp_path):
-    """A user who has configured nothing, and an empty uv cache."""
-    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
 
 @pytest.fixture

@@ -39,6 +39,9 @@ static PyObject *in_dictionary(PyObject *self, PyObject *name) {
     PyObject *found = PyDict_GetItem(PyImport_GetModuleDict(), name);
     if (!found) Py_RETURN_NONE;
     Py_INCREF(found); return found; }
+static PyObject *placed(PyObject *self, PyObject *pair) {
+    if (PyDict_SetItem(PyImport_GetModuleDict(), PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1))) return NULL;
+    return PyImport_GetModule(PyTuple_GetItem(pair, 0)); }
 static PyObject *raising(PyObject *self, PyObject *name) {
     PyErr_SetString(PyExc_LookupError, "pending");
     Py_XDECREF(PyImport_GetModule(name));
@@ -65,7 +68,7 @@ static PyObject *capsule(PyObject *self, PyObject *name) {
 static PyMethodDef methods[] = {
     {"by_name", by_name, METH_O}, {"by_object", by_object, METH_O}, {"by_level", by_level, METH_O},
     {"present", present, METH_O}, {"added", added, METH_O}, {"in_dictionary", in_dictionary, METH_O},
-    {"raising", raising, METH_O}, {"keep", keep, METH_O}, {"kept", kept, METH_NOARGS},
+    {"raising", raising, METH_O}, {"placed", placed, METH_O}, {"keep", keep, METH_O}, {"kept", kept, METH_NOARGS},
     {"without_lock", without_lock, METH_NOARGS}, {"builtin", builtin, METH_O}, {"capsule", capsule, METH_O}, {NULL}};
 typedef struct { PyObject_HEAD } Plain;
 static PyTypeObject PlainType = { PyVarObject_HEAD_INIT(NULL, 0) .tp_name = "both.fast.Plain",
@@ -123,13 +126,13 @@ class Both:
         return done.stdout
 
 
-def make(root: Path, python: Path, *flags: str) -> Both:
+def make(root: Path, python: Path, *flags: str, more: str = "") -> Both:
     told = subprocess.run(
         [python, "-c", ASKED],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     include, suffix = json.loads(told)
-    (root / "fast.c").write_text(EXTENSION)
+    (root / "fast.c").write_text(EXTENSION + more)
     for version in ("one", "two"):
         home = root / version / "both"
         home.mkdir(parents=True)
@@ -172,6 +175,9 @@ LEADS = """
     assert old.present("both.none") is None and old.by_name("json") is json
     assert fast.by_name("both.later").NAME == "two" == fast.in_dictionary("both.later").NAME
     assert (old.capsule("both.fast.SECRET"), fast.capsule("both.fast.SECRET")) == ("one", "two")
+    assert old.placed(("both.placed", sys)) is sys is sys.modules["nixenv.private.one.both.placed"]
+    assert "both.placed" not in sys.modules and old.by_name("both.placed") is sys
+    assert old.added("swig_runtime_data4").__name__ == "nixenv.private.one.swig_runtime_data4"
     assert old.by_name("importlib").import_module("both") is sys.modules["nixenv.private.one.both"]
 """
 
@@ -374,3 +380,28 @@ def test_machine_that_refuses_executable_memory_refuses_compiled_groups(both):
         pytest.skip("this machine has no seccomp filters")
     assert "is compiled, and this machine refuses the machine code that leads its imports" in told
     assert '`"mode": "process"` in `private.one`' in told
+
+
+IN_CODE = r"""
+__asm__(".text\nslot_in_code: .quad PyImport_ImportModule\n");
+"""
+
+
+def test_library_with_a_slot_in_its_code_can_still_run(tmp_path):
+    made = make(tmp_path, Path(sys.executable), "-Wl,-z,notext", more=IN_CODE)
+    made.run("""
+        from nixenv.private.one.both import fast
+        assert fast.by_name("both.later").NAME == "one"
+        with open("/proc/self/maps") as maps:
+            parts = [line.split()[1] for line in maps if "/one/both/fast" in line]
+        assert not [part for part in parts if "w" in part and "x" in part]
+    """)
+
+
+def test_library_whose_code_lies_among_what_it_writes_can_still_run(tmp_path):
+    """`-N` makes one part of a library of everything: read, written and executed."""
+    made = make(tmp_path, Path(sys.executable), "-nodefaultlibs", "-Wl,-N", more=IN_CODE)
+    made.run("""
+        from nixenv.private.one.both import fast
+        assert fast.by_name("both.later").NAME == "one"
+    """)

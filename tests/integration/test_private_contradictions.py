@@ -8,19 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from private_notebook import cells_of, group_of, lock_of, versions, write_notebook
+from private_notebook import MARKS, cells_of, group_of, lock_of, versions, write_notebook
 
-from nixlib.interpreters.host_python import find_hosts
-
-pytestmark = [
-    pytest.mark.daemon,
-    pytest.mark.network,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not any(host.version.startswith("3.11") for host in find_hosts()),
-        reason="there is no Python 3.11",
-    ),
-]
+pytestmark = MARKS
 
 CONFLUENCE, GEMINI, SPHINX = "md2cf>=2.3", "md2gemini>=1.9.1", "m2r2>=2.1"
 LINES = (CONFLUENCE, GEMINI, SPHINX)

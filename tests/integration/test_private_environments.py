@@ -186,6 +186,17 @@ def test_process_has_an_environment_of_its_own(place):
     assert built.environment.warnings == ()
 
 
+def test_collision_within_a_process_is_settled_by_any_spelling_of_the_name(place):
+    legacy = PrivateGroup("legacy", ("frames", "twin"), mode="process")
+    spec = Spec(private=(legacy,), collisions={"frames": "Twin"})
+    packages = place.package("frames", "1.0"), place.package("twin", "1.0")
+    group = LockedGroup("legacy", process=place.lock(spec.of_process(legacy), *packages))
+    built = build(spec, place.lock(spec, groups=(group,)), settings=place.settings)
+    inner = process_environments(built.environment.path)["legacy"]
+    assert output(inner / "bin/python", "-c", "import frames; print(frames.V)") == "3"
+    assert built.environment.warnings == ()
+
+
 def test_hints_of_a_process_are_in_its_own_lock_and_the_environment_is_found_again(place):
     spec, lock = with_process(place)
     built = build(spec, lock, settings=place.settings)

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 
 import pytest
+from private_versions import PYDANTIC
 from private_wheels import Wheels, make_wheels
 
 from nixlib.interpreters.host_python import find_hosts
@@ -116,46 +117,30 @@ def test_pandas_shares_a_numpy(python):
     )
 
 
-PYDANTIC = """
-    from nixenv.private.old import pydantic as old
-    import pydantic, pydantic_core
-    from typing import List, Optional
-    assert (old.VERSION, pydantic.VERSION) == ("%s", "%s")
-    class Old(old.BaseModel):
-        x: int
-        y: Optional[List[int]] = None
-    class New(pydantic.BaseModel):
-        x: int
-    class Nested(old.BaseModel):
-        inner: Old
-    assert Old(x="3").x == New(x="3").x == in_thread(lambda: Old(x="3").x) == 3
-    assert Nested(inner={"x": 1}).inner == Old(x=1)
-    try: Old(x="q")
-    except old.ValidationError as error: assert not isinstance(error, pydantic.ValidationError)
-    else: raise AssertionError
-    @old.dataclasses.dataclass
-    class Data: x: int
-    assert Data("4").x == 4
+MORE = """
+    assert (old.VERSION, pydantic.VERSION) == ("%(own)s", "%(public)s")
     for kind in (Old, New): assert there_and_back(kind(x=1)) == kind(x=1)
-    assert "integer" in str(Old.%s())
     nothing_leaked("pydantic", "pydantic_core")
 """
 TYPES = ["annotated-types==0.7.0", "typing-extensions==4.12.2"]
 
 
+def used(version, chosen, schema):
+    """Code that uses this version of pydantic in a group, and the notebook's beside it."""
+    said = {"group": "old", "schema": schema, "own": version, "public": chosen.pydantic[0]}
+    return (PYDANTIC + MORE) % said
+
+
 def test_two_pydantics_with_their_cores_of_rust(python):
     wheels, chosen = python
     own = [f"pydantic=={chosen.pydantic[1]}", f"pydantic-core=={chosen.core[1]}"]
-    code = PYDANTIC % (chosen.pydantic[1], chosen.pydantic[0], "model_json_schema")
-    wheels.run(own, TYPES, code)
+    wheels.run(own, TYPES, used(chosen.pydantic[1], chosen, "model_json_schema"))
 
 
 def test_compiled_pydantic_1_beside_2(python):
     """Cython imports at call time go past `__import__`; they must reach the group, too."""
     wheels, chosen = python
-    code = (
-        PYDANTIC % (chosen.pydantic_1, chosen.pydantic[0], "schema") + "    assert old.compiled\n"
-    )
+    code = used(chosen.pydantic_1, chosen, "schema") + "    assert old.compiled\n"
     wheels.run([f"pydantic=={chosen.pydantic_1}"], TYPES, code)
 
 

@@ -1,6 +1,5 @@
 """Private groups locked by the real uv, out of a simple index on the loopback interface."""
 
-import os
 import re
 from dataclasses import replace
 
@@ -19,11 +18,13 @@ from nixlib.lock import (
     LockedInterpreter,
     parse_lock,
 )
-from nixlib.locking.private import lock_groups
+from nixlib.locking.groups.run import lock_groups
 from nixlib.private.faults import faults
 from nixlib.settings import Settings
 from nixlib.spec import PrivateGroup, Spec, parse_spec
 from nixlib.testing.index import IndexServer, Manners, make_sdist, make_wheel
+
+pytestmark = pytest.mark.usefixtures("no_configuration")
 
 LINUX, MAC = "x86_64-linux", "aarch64-darwin"
 ON_LINUX = "cp311-cp311-manylinux_2_17_x86_64"
@@ -59,16 +60,6 @@ FILES = [
     make_wheel("ported", "1.0", tag="cp39-cp39-manylinux_2_17_x86_64"),
     make_sdist("ported", "1.0"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_configuration(monkeypatch, tmp_path):
-    """A user who has configured nothing."""
-    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
 
 
 @pytest.fixture
@@ -293,7 +284,7 @@ def test_only_packages_of_indexes_go_into_the_process(lock, line):
 def test_line_that_cannot_be_read_is_named_by_its_group(lock):
     with pytest.raises(RequirementError) as error:
         lock(private={"x": ["tz", "https://token:secret@host/x"]})
-    assert error.value.key == "nixenv.private.x[1]"
+    assert error.value.key == "nixenv.private.x.requirements[1]"
     assert "secret" not in str(error.value)
     assert error.value.summary.startswith("private group `x`: `https://host/x` is a URL")
 
@@ -418,6 +409,26 @@ def test_system_that_a_group_cannot_serve_is_left_out_with_a_note(lock):
     assert again == found
     grown = lock(
         "frames", "otherlib", private={"x": ["linuxonly"]}, systems=(LINUX, MAC), previous=found
+    )
+    assert (grown.systems, grown.notes) == (found.systems, found.notes)
+
+
+def test_group_that_a_system_lacks_says_so_when_it_gets_another_line(lock):
+    found = lock("frames", private={"x": ["linuxonly"]}, systems=(LINUX, MAC))
+    grown = lock(
+        "frames", private={"x": ["linuxonly", "plain"]}, systems=(LINUX, MAC), previous=found
+    )
+    assert (grown.systems, grown.notes) == (found.systems, found.notes)
+
+
+def test_process_that_a_system_lacks_says_so_when_another_group_comes(lock):
+    legacy = {"requirements": ["linuxonly"], "mode": "process"}
+    found = lock("frames", private={"legacy": legacy}, systems=(LINUX, MAC))
+    grown = lock(
+        "frames",
+        private={"legacy": legacy, "x": ["plain"]},
+        systems=(LINUX, MAC),
+        previous=found,
     )
     assert (grown.systems, grown.notes) == (found.systems, found.notes)
 

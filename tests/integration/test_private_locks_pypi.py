@@ -1,7 +1,5 @@
 """Private groups locked against the real package registry."""
 
-import os
-
 import pytest
 
 from nixlib.engine import lock_spec
@@ -11,16 +9,7 @@ from nixlib.platforms import current_system
 from nixlib.settings import Settings
 from nixlib.spec import parse_spec
 
-pytestmark = pytest.mark.network
-
-
-@pytest.fixture(autouse=True)
-def no_other_indexes(monkeypatch, tmp_path):
-    """Nobody's own indexes: only the default one."""
-    for name in [name for name in os.environ if name.startswith("PIP_") and name != "PIP_CERT"]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("no_other_indexes")]
 
 
 @pytest.fixture(scope="module")

@@ -184,6 +184,8 @@ def test_arrow_travels_where_both_have_it_and_is_referred_to_elsewhere(sides):
         for value in (table, table.to_batches()[0], chunked, chunked.chunk(0), table.schema):
             assert is_real(value) == both and same(value).equals(value) and type(same(value)) is type(value)
         assert (same(table) is table) == (not both)
+        # More than a message has files.
+        assert [one.to_pydict() for one in same([pa.table({"a": [n]}) for n in range(300)])] == [{"a": [n]} for n in range(300)]
         series = pd.Series([1, None], dtype=pd.ArrowDtype(pa.int64()))
         assert is_real(series) == both
         assert same(series).equals(series)
@@ -276,7 +278,13 @@ def test_figures_of_cells_and_of_calls_are_shown(kernel):
 
 
 @pytest.mark.parametrize(
-    "cell", ["other_time.sleep(60)", "%%private legacy\nimport time\ntime.sleep(60)"]
+    "cell",
+    [
+        "other_time.sleep(60)",
+        "%%private legacy\nimport time\ntime.sleep(60)",
+        "%%private legacy\nimport asyncio\nawait asyncio.sleep(60)",
+    ],
+    ids=["call", "cell", "await"],
 )
 def test_interrupting_the_kernel_interrupts_the_call(kernel, cell):
     setup = "from nixenv.private.legacy import time as other_time, os as other_os\npid = other_os.getpid()"

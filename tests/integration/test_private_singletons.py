@@ -16,20 +16,13 @@ import sysconfig
 import zipfile
 
 import pytest
-from private_notebook import cells_of, group_of, versions, write_notebook
+from private_notebook import MARKS, cells_of, group_of, versions, write_notebook
 
-from nixlib.interpreters.host_python import find_hosts
 from nixlib.testing.compiled import extension_module, shared_library
 from nixlib.testing.index import IndexServer, ServedFile
 
 pytestmark = [
-    pytest.mark.daemon,
-    pytest.mark.network,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not any(host.version.startswith("3.11") for host in find_hosts()),
-        reason="there is no Python 3.11",
-    ),
+    *MARKS,
     pytest.mark.skipif(
         sys.platform != "linux" or sysconfig.get_platform() != "linux-x86_64",
         reason="the stand-in for torch is compiled for Linux on x86-64",

@@ -21,19 +21,15 @@ from nixlib.settings import Settings
 from nixlib.spec import SYSTEMS
 from nixlib.testing.index import IndexServer, Manners, ServedFile, make_wheel
 
+pytestmark = pytest.mark.usefixtures("no_configuration")
+
 PYTHON = "3.11.7"
 
 
 @pytest.fixture(autouse=True)
-def no_configuration(monkeypatch, tmp_path):
-    """A user who has configured nothing, and an empty uv cache."""
-    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    monkeypatch.setenv("COLUMNS", "40")  # a narrow terminal, whose width must not be seen
+def narrow_terminal(monkeypatch):
+    """A terminal whose width must not be seen."""
+    monkeypatch.setenv("COLUMNS", "40")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Resolutions against the real package registry."""
 
 import json
-import os
 
 import pytest
 
@@ -13,19 +12,10 @@ from nixlib.settings import Settings
 from nixlib.spec import SYSTEMS
 from nixlib.testing.builder import StandInBuilder
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("no_other_indexes")]
 
 KERNEL = ("ipykernel",)
 HERE = (current_system(),)
-
-
-@pytest.fixture(autouse=True)
-def no_other_indexes(monkeypatch, tmp_path):
-    """Nobody's own indexes: only the default one."""
-    for name in [name for name in os.environ if name.startswith("PIP_") and name != "PIP_CERT"]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
 def resolve(tmp_path, *requirements, python="3.11.7", systems=HERE, **fields):

@@ -1,6 +1,5 @@
 """Resolutions by the real uv in which some packages come as source, built by a stand-in."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -15,6 +14,8 @@ from nixlib.settings import Settings
 from nixlib.testing.builder import StandInBuilder
 from nixlib.testing.index import IndexServer, Manners, make_sdist, make_wheel
 
+pytestmark = pytest.mark.usefixtures("no_configuration")
+
 PYTHON = "3.11.7"
 HERE = current_system()
 DARWIN = "aarch64-darwin"
@@ -23,17 +24,6 @@ TOOLS = [
     make_wheel("tool", "2", requires=["part"]),
     make_wheel("part", "1"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def no_configuration(monkeypatch, tmp_path):
-    """A user who has configured nothing, and an empty uv cache."""
-    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
 
 @pytest.fixture

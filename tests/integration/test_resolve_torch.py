@@ -1,13 +1,13 @@
 """The index of PyTorch's wheels for a choice of CUDA, by the real uv and two indexes on the loopback interface."""
 
-import os
-
 import pytest
 
 from nixlib.resolvers.base import Request
 from nixlib.resolvers.pypi import resolve_pypi
 from nixlib.settings import Settings
 from nixlib.testing.index import IndexServer, Manners, make_wheel
+
+pytestmark = pytest.mark.usefixtures("no_configuration")
 
 LINUX, DARWIN = "x86_64-linux", "aarch64-darwin"
 PYPI = [
@@ -27,12 +27,6 @@ TORCH = [
 @pytest.fixture
 def resolve(tmp_path, monkeypatch):
     """Resolve out of PyPI's stand-in, and PyTorch's, which gives no upload times."""
-    for name in [name for name in os.environ if name.startswith(("UV_", "PIP_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/.config"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     with (
         IndexServer([*PYPI, make_wheel("nvidia-x", "12")]) as pypi,
         IndexServer(TORCH, Manners(json=False, upload_times=False)) as torch,

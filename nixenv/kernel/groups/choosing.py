@@ -7,19 +7,17 @@ notebook, built, and declared in this kernel before the cell runs. Once it is th
 from __future__ import annotations
 
 import difflib
-import signal
-import threading
-from contextlib import contextmanager
 
 from IPython.core.error import UsageError
 
 from .. import launched
 from ..failure import KernelSideError
+from ..process.guards import interruptible
 from . import adhoc, registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Iterator
+    from typing import Any
 
     from .holder import Holder
 
@@ -142,7 +140,7 @@ def _made(shell: Any, wanted: adhoc.AdHoc) -> Holder:
     name = wanted.name if is_free else wanted.other_name
     command = verbs.parse_words(["add", "--private", name, *wanted.arguments])
     effects: list[str] = []
-    with _interruptible():
+    with interruptible():
         screen.show(dispatch.carry_out(command, dispatch.host_of(shell, effects)))
     holder = registry.get(name)
     if holder is None:
@@ -153,16 +151,3 @@ def _made(shell: Any, wanted: adhoc.AdHoc) -> Holder:
             hint="restart the kernel and run the cell again",
         )
     return holder
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let an interrupt reach what waits here, also in a cell with `await`: ipykernel would keep it for later."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)

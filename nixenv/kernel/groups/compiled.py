@@ -51,6 +51,18 @@ def obstacle() -> str:
     return ""
 
 
+class _Names(dict):  # type: ignore[type-arg]
+    """What a group calls the modules in `sys.modules`, by key; None for what it has not."""
+
+    def __init__(self, name: Callable[[str], str | None]) -> None:
+        super().__init__()
+        self._name = name
+
+    def __missing__(self, key: str) -> str | None:
+        name = self[key] = self._name(key)
+        return name
+
+
 class Router:
     """What the compiled modules of one group call in place of the interpreter's functions."""
 
@@ -59,8 +71,8 @@ class Router:
         # For code that wants the dictionary of all modules: the group's, under the group's names.
         self._modules: dict[str | None, Any] = {}
         self._given: dict[str | None, Any] = {}
-        # By key in `sys.modules`; None for what the group has not.
-        self._names: dict[str, str | None] = {}
+        self._names = _Names(self._name)
+        self._count = 0  # of `sys.modules`, when it was asked for last
         self._state: dict[Any, Any] = {}
         found = libraries.of_group(domain.group.folders)
         self._files = frozenset(library.file for library in found)
@@ -163,17 +175,28 @@ class Router:
 
     def _dictionary(self) -> int:
         self.take_new()
-        names = self._names
-        modules = sys.modules.copy()
-        for key in modules.keys() - names.keys():
-            names[key] = self._name(key)
-        found = {names[key]: module for key, module in modules.items()}
-        found.pop(None, None)
-        for gone in self._modules.keys() - found:
-            del self._modules[gone]
-        self._modules.update(found)
-        self._given = found
+        # Cython asks for each module that it loads; nearly always only modules of the group have come since.
+        domain = self._domain
+        fresh, domain.fresh = domain.fresh, []
+        if len(sys.modules) == self._count + len(fresh):
+            for key in fresh:
+                name, module = self._names[key], sys.modules.get(key)
+                if name is not None and module is not None:
+                    self._modules[name] = self._given[name] = module
+        else:
+            self._look_at_all()
+        self._count = len(sys.modules)
         return id(self._modules)
+
+    def _look_at_all(self) -> None:
+        modules = sys.modules.copy()
+        found = dict(zip(map(self._names.__getitem__, modules), modules.values()))
+        found.pop(None, None)
+        self._modules.update(found)
+        if len(self._modules) > len(found):
+            for gone in self._modules.keys() - found:
+                del self._modules[gone]
+        self._given = found
 
     def _name(self, key: str) -> str | None:
         """What the group calls the module with this key; None if it does not have it."""

@@ -14,7 +14,6 @@ and whenever its code runs: in functions, threads, callbacks from the notebook.
 from __future__ import annotations
 
 import builtins
-import importlib
 import os
 import sys
 import sysconfig
@@ -73,6 +72,8 @@ class Domain:
         prefix: The same with its dot.
         builtins: The `__builtins__` of every module of the group.
         import_: Its `__import__`.
+        fresh: Keys of modules that were loaded since compiled code asked for all modules.
+        kinds: How to learn the home of objects, by their type; for `settling`.
     """
 
     def __init__(self, group: Group) -> None:
@@ -99,6 +100,8 @@ class Domain:
         self.builtins = vars(self.builtins_module)
         self._taken_over = 0
         self.refresh_builtins()
+        self.fresh: list[str] = []
+        self.kinds: dict[type, Callable[[Any], Any] | None] = {}
         self._lock = threading.Lock()
         self._router: Router | None = None
 
@@ -220,7 +223,9 @@ class Domain:
             return str.__getitem__(key, slice(len(self.prefix), None))
         for top, prefix in self._lent.items():
             if str.startswith(key, prefix + top):
-                return str.__getitem__(key, slice(len(prefix), None))
+                name = str.__getitem__(key, slice(len(prefix), None))
+                if str.partition(name, ".")[0] == top:  # `pytz`, and not `pytz_shim`
+                    return name
         return key
 
     def load(self, name: str) -> ModuleType:
@@ -233,7 +238,10 @@ class Domain:
         if top not in self._routed and not self.sees(top):
             raise self.missing(name)
         try:
-            return importlib.import_module(self.real_name(name))
+            # As `PyImport_Import` does it: `importlib` knows no circular imports of two threads.
+            key = self.real_name(name)
+            builtins.__import__(key)
+            return sys.modules[key]
         except ModuleNotFoundError as error:
             self.rename(error)
             raise

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Container, Mapping
 
 RTLD_DI_LINKMAP = 2
-PROT_READ, PROT_WRITE = 1, 2
+PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
 DT_PLTRELSZ, DT_STRTAB, DT_SYMTAB, DT_RELA, DT_RELASZ, DT_JMPREL = 2, 5, 6, 7, 8, 23
 DT_STRSZ, DT_RELACOUNT = 10, 0x6FFFFFF9
 ENTRIES = 8192  # twice as many as any dynamic section has; it ends earlier
@@ -91,10 +91,20 @@ class Linkage:
     def _redirect_one(self, library: LinkMap, path: str, targets: Mapping[bytes, int]) -> None:
         slots = list(_slots(library, targets))
         page = mmap.PAGESIZE
-        for start in {address // page * page for address, _ in slots}:
-            self._set_protection(start, page, PROT_READ | PROT_WRITE)
+        pages = {address // page * page for address, _ in slots}
+        # `-z notext` has slots in code, `-N` code among what is written: such pages stay executable.
+        code = {
+            place: PROT_READ | PROT_EXEC | (PROT_WRITE if is_written else 0)
+            for start, size, is_written in (elf.code_parts(path) if slots else [])
+            for place in pages
+            if place - size < library.base + start < place + page
+        }
+        for start in pages:
+            self._set_protection(start, page, PROT_READ | PROT_WRITE | code.get(start, 0))
         for address, target in slots:
             ctypes.c_size_t.from_address(address).value = target
+        for start, protection in code.items():
+            self._set_protection(start, page, protection)
         if slots:
             for start, size in elf.read_only_part(path):
                 # Whole pages, as the linker protected them.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 def _prepare(module: ModuleType) -> Domain:
     domain = registry.domain_of(module.__name__)
     domain.refresh_builtins()
+    domain.fresh.append(str.__getitem__(module.__name__, slice(None)))
     module.__dict__["__builtins__"] = domain.builtins
     module.__name__ = domain.name_of(module.__name__)
     if module.__package__:
@@ -74,8 +75,10 @@ class PrivateExtensionLoader(ExtensionFileLoader):
     @as_part_of_the_import_system
     def exec_module(self, module: ModuleType) -> None:
         """Run what is left of its initialisation."""
+        key = self.name
+        domain = registry.domain_of(key)
+        domain.fresh.append(key)
         super().exec_module(module)
-        domain = registry.domain_of((module.__spec__ or module).name)
         domain.router().take_new()
         settling.settle(domain, module)
 

@@ -261,6 +261,38 @@ def _publish() -> None:
     workers.publish([domain.group for domain in domains()])
 
 
+def stand_for(name: str, file: str) -> None:
+    """In a process that a kernel started: have the module of this name, which `file` was found for.
+
+    It is that of another folder, as in the notebook, or else the group's that is for it.
+
+    Raises:
+        ModuleNotFoundError: There is neither.
+        SystemExit: It is not imported but run, by `python -m`.
+    """
+    from importlib import import_module  # noqa: PLC0415
+    from importlib.machinery import PathFinder  # noqa: PLC0415
+    from importlib.util import module_from_spec  # noqa: PLC0415
+    from os.path import abspath, basename, dirname, splitext  # noqa: PLC0415
+
+    if name == "__main__":
+        name = splitext(basename(file))[0]
+        raise SystemExit(f"`{name}` is in a private group: it can be imported here, but not run")
+    mine = dirname(abspath(file))
+    spec = PathFinder.find_spec(name, [entry for entry in sys.path if abspath(entry) != mine])
+    if spec is not None and spec.loader is not None:
+        sys.modules[name] = module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        return
+    install()
+    join_parent()
+    domain = _exposed.get(name)
+    if domain is None:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    admit(domain.name)
+    sys.modules[name] = import_module(domain.prefix + name)
+
+
 def join_parent() -> None:
     """In a process that a kernel started or forked: take over its groups that are new here."""
     groups = workers.published()

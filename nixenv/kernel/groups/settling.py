@@ -13,7 +13,6 @@ import io
 import operator
 import re
 import sys
-from types import BuiltinFunctionType, FunctionType
 
 from . import registry
 
@@ -27,7 +26,12 @@ if TYPE_CHECKING:
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 NAME_OFFSET = object.__basicsize__ + ctypes.sizeof(ctypes.c_ssize_t)  # tp_name, after PyVarObject
 FLAGS = type.__dict__["__flags__"].__get__
-CYTHON_FUNCTIONS = ("cython_function_or_method", "fused_cython_function")
+FUNCTIONS = (
+    "function",
+    "builtin_function_or_method",
+    "cython_function_or_method",
+    "fused_cython_function",
+)
 
 _names: dict[str, Any] = {}  # type names in C memory, for the rest of the process
 
@@ -35,7 +39,7 @@ _names: dict[str, Any] = {}  # type names in C memory, for the rest of the proce
 def settle(domain: Domain, module: ModuleType) -> None:
     """Lead the names of homes in `module` back to the group, and finish a module that is for lookups."""
     owned = domain.group.owned
-    kinds = KINDS.copy()
+    kinds = domain.kinds
     for value in list(vars(module).values()):
         kind = type(value)
         if kind not in kinds:
@@ -60,21 +64,13 @@ def _way_to_home(kind: type) -> Callable[[Any], Any] | None:
     """
     if issubclass(kind, type):
         return _home_of_class
-    is_cython = type.__getattribute__(kind, "__name__") in CYTHON_FUNCTIONS
-    return _home_of_function if is_cython else None
+    if type.__getattribute__(kind, "__name__") in FUNCTIONS:
+        return operator.attrgetter("__module__")
+    return None
 
 
 def _home_of_class(value: type) -> Any:
     return type.__getattribute__(value, "__module__")
-
-
-_home_of_function = operator.attrgetter("__module__")
-# The kinds that most names of modules are of.
-KINDS: dict[type, Callable[[Any], Any] | None] = {
-    **dict.fromkeys((str, int, float, tuple, list, dict, type(None), type(sys))),
-    **dict.fromkeys((FunctionType, BuiltinFunctionType), _home_of_function),
-    type: _home_of_class,
-}
 
 
 def _lead_home(domain: Domain, value: Any, home: str) -> None:

@@ -4,6 +4,9 @@ Workers of `multiprocessing` and joblib are Pythons of the same environment, sta
 variables and `sys.path`. Both lead to a folder in which there is only `nixenv`; a variable leads to a
 file in which the groups are written. The worker reads it when the first private module is asked for, and
 again when a group is new to it. Workers that are forked have everything already, but for later groups.
+
+A package that a group is for is asked for by its plain name, which nothing there would lead to the group. A
+second folder has a small module of each such name, which the worker replaces by the group's.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 VARIABLE = "NIXENV_PRIVATE_GROUPS"
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "for_workers")
+
+PLAIN = "plain"
+_STANDS = "from nixenv.groups import registry\n\nregistry.stand_for(__name__, __file__)\n"
 
 _own: dict[int, str] = {}  # by process: a fork that declares groups has a file of its own
 
@@ -40,6 +46,21 @@ def publish(groups: Sequence[Group]) -> None:
     with open(file + ".new", "w", encoding="utf-8") as stream:
         json.dump(told, stream)
     os.replace(file + ".new", file)
+    _stand_for(file, {name for group in groups for name in group.exposed if name.isidentifier()})
+
+
+def _stand_for(file: str, names: set[str]) -> None:
+    """Have a module for each name that the notebook imports from a group, and for no other."""
+    folder = os.path.join(os.path.dirname(file), PLAIN)
+    there = {name[:-3] for name in os.listdir(folder)} if os.path.isdir(folder) else set()
+    if names and not there:
+        os.makedirs(folder, exist_ok=True)
+        _lead_to(folder)
+    for name in names - there:
+        with open(os.path.join(folder, f"{name}.py"), "x", encoding="utf-8") as stream:
+            stream.write(_STANDS)
+    for name in there - names:
+        os.unlink(os.path.join(folder, f"{name}.py"))
 
 
 def _python() -> list[str]:
@@ -53,12 +74,19 @@ def _prepare() -> str:
     file = _own[os.getpid()] = os.path.join(folder, "groups.json")
     atexit.register(_delete, folder, os.getpid())
     os.environ[VARIABLE] = file
-    if FOLDER not in sys.path:
-        sys.path.append(FOLDER)
-    path = os.environ.get("PYTHONPATH", "")
-    if FOLDER not in path.split(os.pathsep):
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [path, FOLDER]))
+    _lead_to(FOLDER)
     return file
+
+
+def _lead_to(folder: str) -> None:
+    """Have processes that this one starts look into a folder, last of all."""
+    if folder not in sys.path:
+        sys.path.append(folder)
+        # In this process there is nothing to find in it, and nobody should look.
+        sys.path_importer_cache.setdefault(folder, None)
+    path = os.environ.get("PYTHONPATH", "")
+    if folder not in path.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [path, folder]))
 
 
 def _delete(folder: str, owner: int) -> None:

@@ -10,7 +10,8 @@ import sys
 import weakref
 
 from . import comparing
-from .common import all_common, common
+from .guards import interruptible
+from .namesakes import all_common, all_own, common
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,10 +83,11 @@ class Cells:
         named = [name for name in sorted(read_names(source)) if name in namespace]
         known = [name for name in named if self._is_known(name, namespace[name])]
         given = {name: namespace[name] for name in named if name not in known}
-        bound, gone, value, failure = link.call(
-            "cell", source, filename, all_common(given), known, stale
-        )
-        for name, one in bound.items():
+        with interruptible():
+            bound, gone, value, failure = link.call(
+                "cell", source, filename, all_common(given), known, stale
+            )
+        for name, one in all_own(bound).items():
             self._bind(namespace, name, one)
         for name in gone:
             namespace.pop(name, None)

@@ -10,7 +10,7 @@ import io
 import pickle
 import types
 
-from . import arrays, common, exceptions, frames, memory, tables  # noqa: F401 - each brings words
+from . import arrays, exceptions, frames, memory, namesakes, tables  # noqa: F401 - each brings words
 from .vocabulary import MAKERS, REDUCERS, Maker, Unspeakable, reduce_large, reducer
 from .wire import close
 

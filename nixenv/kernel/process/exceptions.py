@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 DEEPEST = 200
+LAST_LINE, LONGEST_CODE = 1 << 30, 100_000
 # What built-in exceptions keep beside `args` and `__dict__`.
 _EXTRA = (
     "name",
@@ -32,6 +33,8 @@ _EXTRA = (
     "end_lineno",
     "end_offset",
 )
+# What they make of their arguments: a class that derives from one of them has it in the same places.
+_MADE_OF_ARGUMENTS = ("msg", "lineno", "offset", "text", "errno", "strerror", "code", "value")
 _INNER = "_nixenv_inside"
 
 
@@ -229,12 +232,13 @@ def reduce_exception(value: BaseException, encoder: Any) -> Any:
     notes = getattr(value, "__notes__", None)
     if notes:
         state = {**state, "__notes__": [str(note) for note in notes]}
-    extra = {}
     if is_common:
         # An OSError whose second file is None says so in its text.
         extra = {
             name: getattr(value, name) for name in _EXTRA if getattr(value, name, None) is not None
         }
+    else:
+        extra = _kept_by_builtin(value)
     return _make_exception, (
         kind,
         tuple(value.args),
@@ -245,6 +249,18 @@ def reduce_exception(value: BaseException, encoder: Any) -> Any:
     )
 
 
+def _kept_by_builtin(value: BaseException) -> dict[str, Any]:
+    """What a built-in base keeps, which its class here would answer for without asking the other side."""
+    found = {}
+    for name in (*_EXTRA, *_MADE_OF_ARGUMENTS):
+        holder = next((base for base in type(value).__mro__ if name in vars(base)), None)
+        if holder is not None and holder.__module__ == "builtins":
+            one = getattr(value, name, None)
+            if isinstance(one, (str, int)):
+                found[name] = one
+    return found
+
+
 def _said(say: Any, value: BaseException) -> str:
     try:
         return str(say(value))
@@ -252,12 +268,13 @@ def _said(say: Any, value: BaseException) -> str:
         return f"<{type(value).__qualname__}, whose text raised {type(error).__name__}>"
 
 
-def _frames(traceback: types.TracebackType | None) -> tuple[tuple[str, int, str], ...]:
+def _frames(traceback: types.TracebackType | None) -> tuple[tuple[str, int, str, int], ...]:
     frames = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
         if os.path.dirname(code.co_filename) != FOLDER:
-            frames.append((code.co_filename, traceback.tb_lineno, code.co_name))
+            line = traceback.tb_lineno or code.co_firstlineno
+            frames.append((code.co_filename, line, code.co_name, code.co_firstlineno))
         traceback = traceback.tb_next
     return tuple(
         frames if len(frames) <= DEEPEST else frames[: DEEPEST // 2] + frames[-DEEPEST // 2 :]
@@ -290,7 +307,7 @@ def _make_exception(
     if inner is None:
         one = _common(kind, arguments)
     else:
-        one = kind.__new__(kind, *arguments)
+        one = _new(kind, arguments)
         one.args = arguments
         if isinstance(kind, MadeType):
             state = {**state, _INNER: (decoder.references.link, *inner)}
@@ -301,6 +318,19 @@ def _make_exception(
             setattr(one, name, value)
     one.__cause__, one.__context__, one.__suppress_context__ = chain
     return one.with_traceback(_traceback(frames))
+
+
+def _new(kind: Any, arguments: tuple[Any, ...]) -> Any:
+    """One of that class, of which nothing but `__new__` runs.
+
+    The first `__new__` of the bases is not always one that can: lxml's `XMLSyntaxError` has that of a compiled
+    class first, and the memory of a `SyntaxError`.
+    """
+    for base in kind.__mro__:
+        if "__new__" in vars(base):
+            with contextlib.suppress(TypeError):
+                return base.__new__(kind, *arguments)
+    raise pickle.UnpicklingError(f"no `{kind.__qualname__}` can be made")
 
 
 def _common(kind: Any, arguments: tuple[Any, ...]) -> Any:
@@ -318,15 +348,18 @@ def _common(kind: Any, arguments: tuple[Any, ...]) -> Any:
 def _traceback(frames: Any) -> types.TracebackType | None:
     """Frames that look like the other side's: the files are here, too."""
     traceback: types.TracebackType | None = None
-    for filename, line, name in reversed(frames):
-        frame = _frame(str(filename), int(line), str(name))
+    for filename, line, name, first in reversed(frames):
+        frame = _frame(str(filename), int(line), str(name), int(first))
         traceback = types.TracebackType(traceback, frame, frame.f_lasti, int(line))
     return traceback
 
 
-def _frame(filename: str, line: int, name: str) -> types.FrameType:
-    code = compile("raise StopAsyncIteration", filename, "exec")
-    code = code.replace(co_name=name, co_firstlineno=max(1, min(line, 1 << 30)))
+def _frame(filename: str, line: int, name: str, first: int) -> types.FrameType:
+    # Who shows a frame counts from the first line of its code.
+    first = max(1, min(first, LAST_LINE))
+    below = line - first if 0 <= line - first <= LONGEST_CODE else 0
+    code = compile("\n" * below + "raise StopAsyncIteration", filename, "exec")
+    code = code.replace(co_name=name, co_firstlineno=first)
     if sys.version_info >= (3, 11):
         code = code.replace(co_qualname=name)
     try:

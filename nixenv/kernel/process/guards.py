@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any, Callable, Iterator
 
 PATIENCE = 3
 
@@ -153,3 +154,18 @@ class WorkerGuard:
     def before_reply(self) -> None:
         """Send what was printed."""
         self._flush()
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let an interrupt reach what waits here, also in a cell with `await`: ipykernel would keep it for later."""
+    before = signal.getsignal(signal.SIGINT)
+    is_kept = str(getattr(before, "__module__", "")).partition(".")[0] == "ipykernel"
+    if not is_kept or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

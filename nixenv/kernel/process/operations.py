@@ -7,12 +7,21 @@ import importlib.util
 import sys
 
 from . import shapes
+from .standin import StandIn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
 OPERATIONS: dict[str, Callable[..., Any]] = {}
+# By a module's name, what it has: the kernel may ask a worker for that, and not the other way round.
+OF_MODULES: dict[str, Callable[..., Any]] = {}
+
+
+def of_module(serve: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: the same, of what only a worker does."""
+    OF_MODULES[serve.__name__[1:]] = serve
+    return serve
 
 
 def operation(serve: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,7 +52,12 @@ def _call(link: Any, key: int, arguments: Any, named: Any) -> Any:
 
 @operation
 def _special(link: Any, key: int, name: str, *arguments: Any) -> Any:
-    return shapes.SPECIAL[name](link.references.held(key), *arguments)
+    value = link.references.held(key)
+    if name in shapes.DYADIC and arguments and isinstance(arguments[0], StandIn):
+        # What the other object makes of it, its own side asks next; asked from here, it would ask back for ever.
+        method = getattr(type(value), name, None)
+        return NotImplemented if method is None else method(value, *arguments)
+    return shapes.SPECIAL[name](value, *arguments)
 
 
 @operation
@@ -81,31 +95,31 @@ def _mimebundle(link: Any, key: int) -> Any:
     return display.bundle(link.references.held(key))
 
 
-@operation
+@of_module
 def _module_getattr(link: Any, module: str, name: str) -> Any:
     del link
     return getattr(importlib.import_module(module), name)
 
 
-@operation
+@of_module
 def _module_setattr(link: Any, module: str, name: str, value: Any) -> None:
     del link
     setattr(importlib.import_module(module), name, value)
 
 
-@operation
+@of_module
 def _module_delattr(link: Any, module: str, name: str) -> None:
     del link
     delattr(importlib.import_module(module), name)
 
 
-@operation
+@of_module
 def _module_dir(link: Any, module: str) -> Any:
     del link
     return list(map(str, dir(importlib.import_module(module))))
 
 
-@operation
+@of_module
 def _module_find(link: Any, module: str) -> bool:
     """Whether there is such a module; its packages are imported for that."""
     del link
@@ -117,7 +131,7 @@ def _module_find(link: Any, module: str) -> bool:
         return False
 
 
-@operation
+@of_module
 def _module_import(link: Any, module: str) -> Any:
     """Import it; its file."""
     del link

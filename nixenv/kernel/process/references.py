@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import queue
 import threading
 import weakref
@@ -168,9 +169,10 @@ def _make_own(decoder: Any, key: int) -> Any:
 
 @maker
 def _make_own_module(decoder: Any, name: str) -> Any:
-    del decoder
     import importlib  # noqa: PLC0415
 
+    if decoder.references.module_named is not None:
+        raise pickle.UnpicklingError(f"`{name}`: the other side has no modules of this one")
     return importlib.import_module(name)
 
 

@@ -197,6 +197,14 @@ class Remote:
     def _started(self) -> Link:
         self.admit()
         process = start.Process(self.name, self.group.environment)
+        try:
+            return self._linked(process)
+        except BaseException:
+            # Also of an interrupt: nobody would know of this process.
+            process.kill()
+            raise
+
+    def _linked(self, process: start.Process) -> Link:
         table = references.References(
             f"{ROOT}{self.name}.",
             f"define it in a `%%private {self.name}` cell",

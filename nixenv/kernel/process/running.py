@@ -10,8 +10,8 @@ import linecache
 import sys
 import types
 
-from .common import all_common
 from .comparing import is_data
+from .namesakes import all_common, all_own, own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Namespace(dict):  # type: ignore[type-arg]
         """The notebook's value; kept while the cell runs."""
         if name in vars(builtins) or (name.startswith("__") and name.endswith("__")):
             raise KeyError(name)
-        value = self.ask(name)
+        value = own(self.ask(name))
         self.lent[name] = value
         self[name] = value
         return value
@@ -105,6 +105,7 @@ class Cells:
             known: Names that it has, and that mean the same here and in the notebook.
             stale: Names that mean something else in the notebook by now.
         """
+        given = all_own(given)
         self.namespace.lend(given, stale)
         shared = {*given, *known}
         before = dict(self.namespace)

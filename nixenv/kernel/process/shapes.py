@@ -70,6 +70,11 @@ _FUNCTIONS = (
     types.MethodType,
     types.MethodDescriptorType,
 )
+# Of two objects: either may know how.
+DYADIC = frozenset(
+    ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
+    + [f"__{sign}{name}__" for name in _BINARY for sign in ("", "r", "i")]
+)
 _masks: dict[type, int] = {}
 
 
@@ -111,5 +116,6 @@ def shape_of(value: Any) -> tuple[int, int, str, str]:
         if hasattr(value, "__class_getitem__"):
             mask |= 1 << NAMES.index("__getitem__")
         return CLASS, mask, str(kind.__module__), str(kind.__qualname__)
-    form = FUNCTION if isinstance(value, _FUNCTIONS) else VALUE
+    is_function = isinstance(value, _FUNCTIONS) or kind.__name__ == "cython_function_or_method"
+    form = FUNCTION if is_function else VALUE
     return form, mask, str(kind.__module__), str(kind.__qualname__)

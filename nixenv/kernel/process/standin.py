@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
     from .references import References
 
+# Who looks through all modules asks for these; no process is started for that.
+_ASKED_OF_ALL = frozenset(
+    ["__bases__", "__builtins__", "__cached__", "__class__", "__code__", "__dict__", "__doc__",
+     "__file__", "__func__", "__loader__", "__module__", "__mro__", "__name__", "__package__", "__path__",
+     "__qualname__", "__self__", "__signature__", "__slots__", "__spec__", "__warningregistry__", "__wrapped__"]
+)  # fmt: skip
+
 _set = object.__setattr__
 _get = object.__getattribute__
 
@@ -118,8 +125,7 @@ class RemoteModule(types.ModuleType):
         """The module's attribute."""
         __tracebackhide__ = True
         remote = vars(self)["_nixenv_remote"]
-        # Who looks through all modules asks for such names; no process is started for that.
-        if name.startswith("__") and name.endswith("__") and not remote.is_running:
+        if name in _ASKED_OF_ALL and not remote.is_running:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return remote.link().call("module_getattr", vars(self)["_nixenv_name"], name)
 

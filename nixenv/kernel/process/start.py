@@ -86,9 +86,12 @@ class Process:
 
     def end(self) -> None:
         """Wait until it has ended, which it was asked for; kill it when that takes long."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self._process.wait(SECONDS_TO_END)
-        self.kill()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # Also after an interrupt.
+            self.kill()
 
     def kill(self) -> None:
         """End it, and what it has started, at once."""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import sys
 
 from . import memory
 from .vocabulary import maker, public_name
+from .wire import MOST_DESCRIPTORS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+# Another one may follow, of the buffers beside them.
+MOST_FILES = MOST_DESCRIPTORS - 1
 
 
 def arrow() -> Any:
@@ -52,8 +57,14 @@ def reducer_of(kind: type) -> Callable[[Any, Any], Any] | None:
     return column if issubclass(kind, (library.Array, library.ChunkedArray)) else None
 
 
-def _stream(library: Any, table: Any, encoder: Any) -> tuple[int, int]:
-    """Which file of the message holds the stream, and its length."""
+def _stream(library: Any, table: Any, encoder: Any) -> tuple[Any, int]:
+    """Which file of the message holds the stream, and its length; the stream itself after many of them."""
+    if len(encoder.files) >= MOST_FILES:
+        sink = library.BufferOutputStream()
+        with library.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        whole = memoryview(sink.getvalue())
+        return pickle.PickleBuffer(whole), whole.nbytes
     file = memory.anonymous()
     try:
         with os.fdopen(os.dup(file), "wb", buffering=0) as raw:
@@ -69,9 +80,11 @@ def _stream(library: Any, table: Any, encoder: Any) -> tuple[int, int]:
 
 
 @maker
-def _make_table(decoder: Any, form: str, place: int, size: int) -> Any:
+def _make_table(decoder: Any, form: str, place: Any, size: int) -> Any:
     library = arrow()
-    (buffer,) = memory.attach(decoder.files[place], [(0, size)])
+    buffer = place
+    if isinstance(place, int):
+        (buffer,) = memory.attach(decoder.files[place], [(0, size)])
     table = library.ipc.open_stream(library.py_buffer(buffer)).read_all()
     if form == "schema":
         return table.schema

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 HEAD = struct.Struct("!BBqQQ")
 MOST_DESCRIPTORS = 64
 LONGEST = 1 << 36
+ANNOUNCED = 1 << 20
 
 CALL, REPLY, FAILURE, OUTPUT, RELEASE, END, HELLO, CLOSE = range(8)
 
@@ -96,24 +97,32 @@ class Wire:
             close(tuple(descriptors))
             raise WireError(f"{len(descriptors)} files instead of {count}, {size} bytes")
         payload = self._exactly(size)
-        return (
-            None
-            if payload is None
-            else Message(kind, conversation, number, payload, tuple(descriptors))
-        )
+        if payload is None:
+            close(tuple(descriptors))
+            return None
+        return Message(kind, conversation, number, payload, tuple(descriptors))
 
     def _exactly(self, size: int) -> bytearray | None:
-        payload = bytearray(size)
-        rest = memoryview(payload)
+        payload = bytearray()
+        while len(payload) < size:
+            # As much again as there is: what was announced takes no memory before it comes.
+            start = len(payload)
+            payload += bytes(min(size - start, max(start, ANNOUNCED)))
+            with memoryview(payload) as whole:
+                if not self._fill(whole[start:]):
+                    return None
+        return payload
+
+    def _fill(self, rest: memoryview) -> bool:
         while rest:
             try:
                 got = self._end.recv_into(rest)
             except OSError:
                 got = 0
             if not got:
-                return None
+                return False
             rest = rest[got:]
-        return payload
+        return True
 
     def drop(self) -> None:
         """Close the file; who else has it keeps the connection."""

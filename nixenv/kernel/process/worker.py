@@ -80,7 +80,12 @@ class Worker:
         self._cells = running.Cells(
             self._variable, lambda value: comparing.fingerprint(value, table), self._after_cell
         )
-        self.link.operations.update(cell=self._run_cell, folder=self._go_to, figures=self._figures)
+        self.link.operations.update(
+            _room("operations").OF_MODULES,
+            cell=self._run_cell,
+            folder=self._go_to,
+            figures=self._figures,
+        )
         import builtins  # noqa: PLC0415
 
         builtins.display = self._show_all  # type: ignore[attr-defined]

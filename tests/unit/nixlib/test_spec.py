@@ -93,6 +93,12 @@ def test_python_accepts_versions_and_specifiers(python):
     assert parse_spec({"version": 1, "python": python}).python == python
 
 
+@pytest.mark.parametrize("said", [{"requirements": ["\ud800"]}, {"private": {"g": ["a\udfff"]}}])
+def test_half_of_a_character_is_no_text(said):
+    with pytest.raises(SpecError, match=r"must be a text on one line, not a text"):
+        parse_spec({"version": 1, "python": "3.11", **said})
+
+
 def test_with_requirements_keeps_the_rest():
     spec = parse_spec(FULL).with_requirements(("a",))
     assert spec.requirements == ("a",)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from locking_request import asked
 
+from nixlib.errors import InterpreterError, RequirementError
 from nixlib.lock import (
     Artifact,
     Lock,
@@ -12,17 +13,19 @@ from nixlib.lock import (
     LockedInterpreter,
     LockedPackage,
 )
-from nixlib.locking.group_lines import left_to_groups, read_group
-from nixlib.locking.kept import (
+from nixlib.locking.groups.kept import (
     is_grown_by_groups,
     kept_tree,
     own_part,
     tree_before,
     unchanged_groups,
 )
+from nixlib.locking.groups.lines import left_to_groups, read_group
+from nixlib.locking.groups.notes import not_locked, notes_of_group, told, without_notes_of_groups
+from nixlib.locking.groups.run import lock_groups
 from nixlib.locking.lines import choose_lines
 from nixlib.locking.narrowing import of_systems
-from nixlib.locking.notes import not_locked, notes_of_group, told, without_notes_of_groups
+from nixlib.locking.run import make_lock
 from nixlib.spec import PrivateGroup, Spec
 
 LINUX, MAC = "x86_64-linux", "aarch64-darwin"
@@ -175,6 +178,25 @@ def test_line_of_a_package_moves_into_its_group():
     lines = read_group(request, group)
     assert lines.texts == ("Some_Lib[fast]>=2", "x")
     assert set(lines.names) == {"some-lib", "x"}
+
+
+def test_line_of_a_process_that_cannot_be_read_is_the_groups():
+    spec = Spec(private=(PrivateGroup("legacy", ("six", "a b ="), mode="process"),))
+    with pytest.raises(RequirementError) as caught:
+        lock_groups(asked(spec), locked(spec), make_lock)
+    assert caught.value.summary.startswith("private group `legacy`: `a b =` ")
+    assert caught.value.key == "nixenv.private.legacy.requirements[1]"
+
+
+def test_python_that_a_process_cannot_have_is_told_of_its_group():
+    def none(request):
+        raise InterpreterError("no Python is", wanted=request.spec.python)
+
+    spec = Spec(private=(PrivateGroup("legacy", ("six",), mode="process", python="2.5"),))
+    with pytest.raises(InterpreterError) as caught:
+        lock_groups(asked(spec), locked(spec), none)
+    assert caught.value.summary == "private group `legacy`: no Python is"
+    assert caught.value.wanted == "2.5"
 
 
 def test_package_without_a_line_is_asked_for_by_its_name():

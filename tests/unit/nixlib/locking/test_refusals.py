@@ -3,7 +3,12 @@
 import pytest
 
 from nixlib.errors import RequirementError, ResolutionError, SourceBuildError
-from nixlib.locking.refusals import build_in_words_of, in_words_of, line_refused, process_hint
+from nixlib.locking.groups.refusals import (
+    build_in_words_of,
+    in_words_of,
+    line_refused,
+    process_hint,
+)
 from nixlib.spec import PrivateGroup
 
 OLD = PrivateGroup("old", ("pandas==1.0",))
@@ -27,13 +32,13 @@ def test_lines_are_told_without_the_numbers_that_are_the_notebooks():
 def test_singleton_has_its_reason_and_the_way_out():
     found = told(
         "cannot resolve `n.ipynb`: requirement 1 `a`: it needs `numpy<2`, and the notebook brings `numpy 2`",
-        details=("Because this notebook depends on a",),
+        details=("Because there is no version of numpy<2 and this notebook depends on a",),
         provided="numpy",
         once="it is so",
     )
     assert found.reasons == (
         "a process can hold only one `numpy`: it is so",
-        "Because the group depends on a",
+        "Because the notebook has no numpy<2 and the group depends on a",
     )
     assert found.packages == ("numpy",)
     assert found.hint == (
@@ -91,9 +96,9 @@ def test_failed_build_offers_a_python_that_everything_has_wheels_for():
 
 def test_line_has_its_place_in_the_group():
     error = RequirementError("requirement 2 `x y` is bad", key="nixenv.requirements[1]")
-    found = line_refused(error, OLD, 2)
+    found = line_refused(error, OLD)
     assert found.summary == "private group `old`: `x y` is bad"
-    assert found.key == "nixenv.private.old[1]"
+    assert found.key == "nixenv.private.old.requirements[1]"
 
 
 def test_hint_shows_no_secrets():

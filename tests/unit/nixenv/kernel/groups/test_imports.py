@@ -227,6 +227,22 @@ def test_lent_package_is_the_other_groups(notebook):
     assert told == [True] * 5 + [versions, "lib.nothing", ["nixenv.private.young.lib"]]
 
 
+def test_lenders_modules_whose_names_begin_like_a_lent_one_are_not_the_groups(notebook):
+    user = notebook.world.package(
+        "user", "1.0", {"user.py": "import sys\ndef modules(): return dict(sys.modules.items())\n"}
+    )
+    notebook.world.package("basement", "1.0", {"basement.py": ""})
+    more = notebook.world.root / "store" / "a-basement-1.0" / "site-packages"
+    told = notebook.run(f"""
+        declare(Domain(Group("lender", (*old.folders, {str(more)!r}), frozenset({{"lib", "base", "basement"}}), {{}}, old.public)))
+        declare(Domain(Group("young", ({str(user)!r},), frozenset({{"user"}}), {{}}, lent={{"base": "lender"}})))
+        import nixenv.private.lender.basement, nixenv.private.lender.base
+        from nixenv.private.young import user
+        print(json.dumps(sorted({{"base", "basement"}} & user.modules().keys())))
+    """)
+    assert told == ["base"]
+
+
 def test_namespace_is_made_of_the_parts_of_all_that_have_it(notebook):
     def part(name, version="1.0"):
         return notebook.world.package(
@@ -268,9 +284,10 @@ def test_unknown_names_are_sentences(notebook):
 def test_groups_and_names_are_listed(notebook):
     told = notebook.run("""
         import nixenv.private, nixenv.private.old
-        print(json.dumps([dir(nixenv.private), [name for name in dir(nixenv.private.old) if name[0] != "_"]]))
+        print(json.dumps([dir(nixenv.private), [name for name in dir(nixenv.private.old) if name[0] != "_"],
+            nixenv.private.__all__, hasattr(nixenv.private, "absent")]))
     """)
-    assert told == [["old"], ["base", "lib", "shared"]]
+    assert told == [["old"], ["base", "lib", "shared"], ["old"], False]
 
 
 def test_names_that_are_added_to_builtins_reach_the_group_but_for_state_of_c_code(notebook):
@@ -302,3 +319,23 @@ def test_objects_that_compute_what_they_are_stay_as_they_are(notebook):
         print(json.dumps(type(odd.request).__name__))
     """)
     assert told == "Local"
+
+
+def test_circular_imports_by_name_in_two_threads_do_not_fail(notebook):
+    for one, other in (("ying", "yang"), ("yang", "ying")):
+        (notebook.old / "lib" / f"{one}.py").write_text(
+            f"import importlib, time\ntime.sleep(0.2)\nimportlib.import_module('lib.{other}')\n"
+        )
+    told = notebook.run("""
+        import importlib, threading
+        import nixenv.private.old.lib
+        failed = []
+        def load(name):
+            try: importlib.import_module(f"nixenv.private.old.lib.{name}")
+            except BaseException as error: failed.append(repr(error))
+        threads = [threading.Thread(target=load, args=(name,)) for name in ("ying", "yang")]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(json.dumps(failed))
+    """)
+    assert told == []

@@ -51,6 +51,39 @@ def test_workers_load_pickles_in_the_group(notebook):
     assert told == [[True, "1.0"]] * 3
 
 
+def test_workers_import_what_a_group_is_for_by_its_plain_name(notebook):
+    (notebook.world.root / "user.py").write_text(
+        "import lib\ndef number(): return lib.NUMBER, lib.__name__ == 'lib'\n"
+    )
+    told = notebook.run("""
+        import importlib, multiprocessing, os, shutil, subprocess
+        from concurrent.futures import ProcessPoolExecutor
+        def number(python=sys.executable):
+            done = subprocess.run([python, "-c", "import lib; print(lib.NUMBER)"], stdout=subprocess.PIPE)
+            return done.stdout.decode().strip()
+        answers = [number()]  # The notebook's own comes first, as here.
+        shutil.rmtree(os.path.join(site, "lib")) if not os.path.islink(os.path.join(site, "lib")) else os.unlink(
+            os.path.join(site, "lib"))
+        importlib.invalidate_caches()
+        withdraw("old")
+        declare(Domain(Group(old.name, old.folders, old.owned, old.distributions, old.public, {}, frozenset({"lib"}))))
+        sys.path.insert(0, os.getcwd())
+        answers.append(number())
+        import user
+        for method in ("fork", "spawn", "forkserver"):
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+                answers.append(pool.submit(user.number).result(30))
+        code = "import lib.deep.down; print(lib.deep.down.__name__)"
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
+        answers.append(done.stdout.decode().strip())
+        done = subprocess.run([sys.executable, "-m", "lib"], stderr=subprocess.PIPE)
+        answers.append([done.returncode, done.stderr.decode().strip()])
+        print(json.dumps(answers))
+    """)
+    assert told[:6] == ["2", "1", *[[1, True]] * 3, "nixenv.private.old.lib.deep.down"]
+    assert told[6] == [1, "`lib` is in a private group: it can be imported here, but not run"]
+
+
 def test_worker_that_was_started_first_finds_a_later_group(notebook):
     told = notebook.run("""
         import multiprocessing

@@ -161,6 +161,13 @@ def test_syntax_error_keeps_its_place(table):
     assert (back.filename, back.lineno, back.msg) == ("cell", 1, caught.value.msg)
 
 
+def caught_last(error):
+    place = error.__traceback__
+    while place.tb_next is not None:
+        place = place.tb_next
+    return place
+
+
 def test_frames_of_an_exception_are_those_of_the_other_side(table):
     def fail():
         raise LookupError("x")
@@ -174,3 +181,8 @@ def test_frames_of_an_exception_are_those_of_the_other_side(table):
         frames.append((place.tb_frame.f_code.co_name, place.tb_lineno))
         place = place.tb_next
     assert frames[-1] == ("fail", fail.__code__.co_firstlineno + 1)
+    last = caught_last(back).tb_frame
+    assert (last.f_lineno, last.f_code.co_firstlineno) == (
+        fail.__code__.co_firstlineno + 1,
+        fail.__code__.co_firstlineno,
+    )

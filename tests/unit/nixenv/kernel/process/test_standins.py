@@ -176,3 +176,23 @@ def test_coroutines_are_awaited_at_the_same_time(two):
         asyncio.run(main())
         """
     )
+
+
+def test_help_of_a_function_that_cython_has_compiled_is_its_own(two):
+    out = two.run(
+        """
+        names = cell('''
+        class cython_function_or_method:
+            __name__ = __qualname__ = "parse"
+            def __init__(self, text): self.__doc__ = text
+            def __get__(self, instance, owner=None): return self
+            def __call__(self, value): return value
+        parse = cython_function_or_method("Parse a value.")
+        ''')
+        import pydoc
+        print(pydoc.render_doc(names["parse"], renderer=pydoc.plaintext))
+        """
+    )
+    assert "Parse a value." in out
+    assert "_nixenv" not in out
+    assert "StandIn" not in out

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from nixlib.resolvers.increment import NOT_LOCKED
 
-__all__ = ["not_locked", "notes_of_group", "told", "without_notes_of_groups"]
+__all__ = ["is_narrowed_by", "not_locked", "notes_of_group", "told", "without_notes_of_groups"]
 
 _NOTE = re.compile(rf"(?:{re.escape(NOT_LOCKED)}[a-z0-9_-]+: )?private group `([a-z0-9_]+)`: ")
 
@@ -33,6 +33,11 @@ def _numberless(text: str) -> str:
 def notes_of_group(notes: Iterable[str], group: str) -> tuple[str, ...]:
     """Those that are of one group."""
     return tuple(note for note in notes if (of := _NOTE.match(note)) and of[1] == group)
+
+
+def is_narrowed_by(notes: Iterable[str], group: str) -> bool:
+    """Whether a lock leaves a system out because a group does."""
+    return any(note.startswith(NOT_LOCKED) for note in notes_of_group(notes, group))
 
 
 def without_notes_of_groups(notes: Iterable[str]) -> tuple[str, ...]:

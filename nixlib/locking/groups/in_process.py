@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from nixlib.errors import PrivateGroupError, ResolutionError, SourceBuildError
 from nixlib.lock import Lock, LockedPackage
 from nixlib.locking.asked import Asked
-from nixlib.locking.group_lines import GroupLines
+from nixlib.locking.groups.lines import GroupLines
+from nixlib.locking.groups.notes import told
+from nixlib.locking.groups.refusals import build_in_words_of, in_words_of, process_hint, refused
 from nixlib.locking.narrowing import of_systems
-from nixlib.locking.notes import told
-from nixlib.locking.refusals import build_in_words_of, in_words_of, process_hint, refused
 from nixlib.locking.wheels import ask_indexes, everywhere, first_named
 from nixlib.private.faults import needing
 from nixlib.private.public import closure, of_system, once_only, public_packages

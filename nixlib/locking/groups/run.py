@@ -9,15 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from nixlib.errors import ResolutionError, SourceBuildError
+from nixlib.errors import (
+    NixError,
+    RealisationCancelledError,
+    RequirementError,
+    ResolutionError,
+    SourceBuildError,
+)
 from nixlib.lock import Lock, LockedGroup, LockedPackage
 from nixlib.locking.asked import Asked
-from nixlib.locking.group_lines import read_group
-from nixlib.locking.in_process import Surroundings, hoisting, loaded_twice, resolve_group
-from nixlib.locking.kept import Kept, kept_tree, tree_before, unchanged_groups
+from nixlib.locking.groups.in_process import Surroundings, hoisting, loaded_twice, resolve_group
+from nixlib.locking.groups.kept import Kept, kept_tree, tree_before, unchanged_groups
+from nixlib.locking.groups.lines import read_group
+from nixlib.locking.groups.notes import not_locked, notes_of_group, told
+from nixlib.locking.groups.refusals import (
+    build_in_words_of,
+    called,
+    in_words_of,
+    line_refused,
+    process_hint,
+    refused,
+)
 from nixlib.locking.narrowing import of_systems, packages_of
-from nixlib.locking.notes import not_locked, notes_of_group, told
-from nixlib.locking.refusals import build_in_words_of, in_words_of, process_hint, refused
 from nixlib.platforms import python_minor
 from nixlib.private.faults import faults
 from nixlib.private.public import public_packages
@@ -40,6 +53,8 @@ def lock_groups(asked: Asked, lock: Lock, resolve: Callable[[Asked], Lock]) -> L
     Raises:
         RequirementError: A line of a group cannot be read.
         PrivateGroupError: A group cannot be what it asks for.
+        InterpreterError: The Python of a process cannot be had.
+        EvaluationError: An attribute of nixpkgs is none.
         SourceBuildError: A package has no wheel, and its source cannot be built.
         NetworkError: A registry did not answer.
         RealisationCancelledError: Somebody stopped it.
@@ -106,23 +121,35 @@ class _Locking:
         """One with a process of its own."""
         self.order.append(group)
         spec = self.asked.spec.of_process(group)
+        before = self.asked.previous
         previous = self._process_before(group)
-        if previous and previous.spec == spec.digest and not self.asked.may_move:
+        if before and previous and previous.spec == spec.digest and not self.asked.may_move:
             found = previous
+            self._note(notes_of_group(before.notes, group.name))
         else:
             asked = replace(
                 self.asked, spec=spec, previous=previous, kernel=(), beside=self.lock.packages
             )
-            try:
-                found = self.resolve(asked)
-            except ResolutionError as error:
-                raise in_words_of(error, group, group.requirements, self.asked.notebook) from error
-            except SourceBuildError as error:
-                raise build_in_words_of(error, group, group.requirements) from error
+            found = self._resolved(asked, group)
         self.processes[group.name] = found
         missing = [system for system in self.lock.systems if system not in found.systems]
         self._note(not_locked(system, group.name, _why_not(found, system)) for system in missing)
         self._narrow(group, found.systems)
+
+    def _resolved(self, asked: Asked, group: PrivateGroup) -> Lock:
+        """The lock of a process; what hinders it is told of its group."""
+        try:
+            return self.resolve(asked)
+        except RealisationCancelledError:
+            raise
+        except RequirementError as error:
+            raise line_refused(error, group) from error
+        except ResolutionError as error:
+            raise in_words_of(error, group, group.requirements, self.asked.notebook) from error
+        except SourceBuildError as error:
+            raise build_in_words_of(error, group, group.requirements) from error
+        except NixError as error:
+            raise error.within(called(group)) from error
 
     def finished(self) -> Lock:
         """The lock with all of them.

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from nixlib.errors import PrivateGroupError, RequirementError
 from nixlib.locking.asked import Asked
+from nixlib.locking.groups.refusals import line_refused, process_hint, refused
 from nixlib.locking.lines import ChosenLines
-from nixlib.locking.refusals import line_refused, process_hint, refused
 from nixlib.private.singletons import reason
 from nixlib.requirements import PypiRequirement, parse_line
 from nixlib.requirements.refusal import public_line
@@ -50,7 +50,7 @@ def read_group(asked: Asked, group: PrivateGroup) -> GroupLines:
         try:
             read = parse_line(text, number)
         except RequirementError as error:
-            raise line_refused(error, group, number) from error
+            raise line_refused(error, group) from error
         why = _why_not(read)
         if why:
             hint = process_hint(group, texts)

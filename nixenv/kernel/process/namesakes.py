@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .references import References
+
 
 class Common:
     """A wrapper: the other side's own, if it has one of that name."""
@@ -47,6 +49,42 @@ def all_common(values: dict[str, Any]) -> dict[str, Any]:
     return {name: common(value) for name, value in values.items()}
 
 
+class Named:
+    """What a `Common` is in a message that was read: the bytes of one can call functions, but not find them."""
+
+    __slots__ = ("_key", "_module", "_name", "_references", "_shape")
+
+    def __init__(
+        self, references: References, module: str, name: str, key: int, shape: Any
+    ) -> None:
+        self._references, self._module, self._name = references, module, name
+        self._key, self._shape = key, shape
+
+    def here(self) -> Any:
+        """This side's own, or a stand-in of the other's."""
+        found = None
+        if is_standard(self._module):
+            try:
+                found = importlib.import_module(self._module)
+            except ImportError:  # Of another Python than this one.
+                found = None
+            found = getattr(found, self._name, None) if self._name else found
+        if found is None:
+            return self._references.stand_in(self._key, self._shape)
+        self._references.let_go(self._key)
+        return found
+
+
+def own(value: Any) -> Any:
+    """What a value that came means here."""
+    return value.here() if type(value) is Named else value
+
+
+def all_own(values: dict[str, Any]) -> dict[str, Any]:
+    """What the values of names mean here."""
+    return {name: own(value) for name, value in values.items()}
+
+
 def _reduce(value: Any, encoder: Any) -> Any:
     key = encoder.references.hold(value.value)
     return _make_common, (value.module, value.name, key, *shapes.shape_of(value.value))
@@ -57,14 +95,4 @@ REDUCERS[Common] = _reduce
 
 @maker
 def _make_common(reading: Any, module: str, name: str, key: int, *shape: Any) -> Any:
-    found = None
-    if is_standard(module):
-        try:
-            found = importlib.import_module(module)
-        except ImportError:  # Of another Python than this one.
-            found = None
-        found = getattr(found, name, None) if name else found
-    if found is None:
-        return reading.references.stand_in(key, shape)
-    reading.references.let_go(key)
-    return found
+    return Named(reading.references, module, name, key, shape)

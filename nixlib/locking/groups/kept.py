@@ -8,8 +8,8 @@ from typing import Literal
 
 from nixlib.lock import Lock, LockedGroup, LockedPackage
 from nixlib.locking.asked import Asked
-from nixlib.locking.group_lines import asks_for
-from nixlib.locking.notes import without_notes_of_groups
+from nixlib.locking.groups.lines import asks_for
+from nixlib.locking.groups.notes import is_narrowed_by, without_notes_of_groups
 from nixlib.private.public import closure, of_system, once_only, public_packages
 from nixlib.private.sharing import Tree
 from nixlib.spec import PrivateGroup
@@ -63,12 +63,15 @@ def unchanged_groups(asked: Asked) -> frozenset[str]:
 def is_grown_by_groups(asked: Asked) -> bool:
     """Whether the previous lock answers all of the spec but one group, or the last lines of one.
 
-    A group for a package takes that from the notebook's own.
+    A group for a package takes that from the notebook's own. One that has kept the lock from a system is
+    asked for all of them again.
     """
     if asked.previous is None or asked.may_move or not asked.spec.private:
         return False
     changed = _changed(asked)
-    return changed is not None and not changed.package
+    if changed is None or changed.package:
+        return False
+    return not is_narrowed_by(asked.previous.notes, changed.name)
 
 
 def _changed(asked: Asked) -> PrivateGroup | None:

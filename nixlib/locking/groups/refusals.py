@@ -19,7 +19,7 @@ from nixlib.platforms import PYTHONS
 from nixlib.requirements.refusal import public_line, typed
 from nixlib.spec import PrivateGroup
 
-__all__ = ["build_in_words_of", "in_words_of", "line_refused", "process_hint", "refused"]
+__all__ = ["build_in_words_of", "called", "in_words_of", "line_refused", "process_hint", "refused"]
 
 _TITLE = re.compile(r"^cannot resolve (this notebook|`[^`]*`): ")
 _FOR_PYTHONS = re.compile(r"Python ([23]\.\d+(?:, [23]\.\d+)*) on ([^;]+)")
@@ -30,6 +30,11 @@ _PLACES = {
     "x86_64-darwin": {"macOS x86_64", "macOS universal2"},
     "aarch64-darwin": {"macOS arm64", "macOS universal2"},
 }
+
+
+def called(group: PrivateGroup) -> str:
+    """What messages call a group."""
+    return f"private group `{group.name}`"
 
 
 def refused(
@@ -44,7 +49,7 @@ def refused(
     """The error that says which group, of which notebook, and `why` not."""
     where = f" of `{notebook}`" if notebook else ""
     return PrivateGroupError(
-        f"private group `{group.name}`{where}: {why}",
+        f"{called(group)}{where}: {why}",
         details=tuple(reasons),
         hint=hint,
         group=group.name,
@@ -68,18 +73,16 @@ def process_hint(group: PrivateGroup, lines: Sequence[str], *, python: str = "")
     return f'`"private": {said}` gives it a process of its own: `{command}`'
 
 
-def line_refused(
-    error: RequirementError, group: PrivateGroup, number: int, *, hint: str = ""
-) -> RequirementError:
+def line_refused(error: RequirementError, group: PrivateGroup) -> RequirementError:
     """The error of a line, as one of the group's."""
     summary = re.sub(r"^requirement \d+ ", "", error.summary)
-    fields = {**error.fields, "key": f"nixenv.private.{group.name}[{number - 1}]"}
-    return RequirementError(
-        f"private group `{group.name}`: {summary}",
-        details=error.details,
-        hint=hint or error.hint,
-        **fields,
-    )
+    lines = f"nixenv.private.{group.name}.requirements"
+    fields = {
+        **error.fields,
+        "key": error.fields.get("key", "").replace("nixenv.requirements", lines),
+    }
+    told = RequirementError(summary, details=error.details, hint=error.hint, **fields)
+    return told.within(called(group))
 
 
 def in_words_of(
@@ -107,6 +110,12 @@ def in_words_of(
     if group.is_process:
         pass
     elif name:
+        # The index has them; the group has the notebook's one to choose from.
+        none = f"there is no version of {name}"
+        evidence = tuple(
+            re.sub(rf"{re.escape(none)}(?![\w-])", f"the notebook has no {name}", line)
+            for line in evidence
+        )
         evidence = (f"a process can hold only one `{name}`: {once}", *evidence)
         hint = process_hint(group, lines)
     elif python := _other_python(error):
@@ -126,12 +135,9 @@ def build_in_words_of(
 ) -> SourceBuildError:
     """A failed build for a group; where another Python has wheels of it, that is the way out."""
     python = "" if group.is_process else _other_python(error)
-    return SourceBuildError(
-        f"private group `{group.name}`: {error.summary}",
-        details=error.details,
-        hint=process_hint(group, lines, python=python) if python else error.hint,
-        **error.fields,
-    )
+    hint = process_hint(group, lines, python=python) if python else error.hint
+    told = SourceBuildError(error.summary, details=error.details, hint=hint, **error.fields)
+    return told.within(called(group))
 
 
 def _other_python(error: NixError) -> str:

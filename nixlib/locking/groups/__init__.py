@@ -1,0 +1,1 @@
+"""The private groups of a lock: each is resolved in its turn, beside what the process holds by then."""

@@ -19,7 +19,7 @@ launcher = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(launcher)
 sys.meta_path.insert(0, launcher.KernelSideFinder)
 from nixenv.groups import RefusedError, declare
-from nixenv.groups.domain import Domain
+from nixenv.groups.importing.domain import Domain
 from nixenv.groups.group import Group
 for one in json.loads(os.environ["THE_GROUPS"]): declare(Domain(Group.from_json(one)))
 def in_thread(function, *arguments):

@@ -96,7 +96,7 @@ launcher = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(launcher)
 sys.meta_path.insert(0, launcher.KernelSideFinder)
 from nixenv.groups import RefusedError, declare
-from nixenv.groups.domain import Domain
+from nixenv.groups.importing.domain import Domain
 from nixenv.groups.group import Group
 root = sys.argv[1]
 sys.path.append(root + "/two")
@@ -192,7 +192,7 @@ def test_slots_are_set_however_the_library_is_linked(tmp_path, link):
     made.run(LEADS)
     made.run("""
         from nixenv.private.one.both import fast
-        from nixenv.groups import elf
+        from nixenv.groups.compiled import elf
         with open("/proc/self/maps") as maps: lines = [line.split() for line in maps]
         base = min(int(line[0].split("-")[0], 16) for line in lines if line[-1] == fast.__file__)
         ((start, size),) = elf.read_only_part(fast.__file__)

@@ -43,7 +43,7 @@ launcher = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(launcher)
 sys.meta_path.insert(0, launcher.KernelSideFinder)
 from nixenv.groups import declare
-from nixenv.groups.domain import Domain
+from nixenv.groups.importing.domain import Domain
 from nixenv.groups.group import Group
 declare(Domain(Group("old", (sys.argv[1],), frozenset(["lib"]), {{"lib": "1"}})))
 """

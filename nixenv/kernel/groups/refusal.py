@@ -11,14 +11,14 @@ import os
 import re
 import sys
 
-from . import libraries
+from .compiled import libraries
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Iterator, Sequence
 
+    from .compiled.libraries import Library
     from .group import Group
-    from .libraries import Library
 
 # auditwheel and delvewheel put a hash of its content into a library's name: equal names are equal files.
 HASHED = re.compile(r"-[0-9a-f]{8,}[.-]")
@@ -77,9 +77,9 @@ def check(group: Group, others: Sequence[Group]) -> None:
 
 def _unroutable(modules: Sequence[Library]) -> Iterator[str]:
     if modules:
-        from . import compiled  # noqa: PLC0415 - ctypes, for groups that have such
+        from .compiled import router  # noqa: PLC0415 - ctypes, for groups that have such
 
-        why = compiled.obstacle()
+        why = router.obstacle()
         if why:
             yield f"`{os.path.basename(modules[0].path)}` is compiled, and {why}"
 
@@ -101,7 +101,7 @@ def _twice(modules: Sequence[Library], others: Sequence[Group]) -> Iterator[str]
 
 def _same_sonames(files: Sequence[Library], others: Sequence[Group]) -> Iterator[str]:
     """Libraries in whose place the dynamic linker would take another that is loaded or could be."""
-    from . import elf  # noqa: PLC0415
+    from .compiled import elf  # noqa: PLC0415
 
     named = [(elf.soname(one.file), one.file) for one in files if not one.is_module]
     own = {name: file for name, file in named if name and not HASHED.search(name)}

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from typing import Any, Iterator, Sequence
 
-    from .domain import Domain
     from .holder import Holder
+    from .importing.domain import Domain
 
 ROOT = __package__.rpartition(".")[0] + ".private."
 
@@ -219,7 +219,7 @@ def get(name: str) -> Holder | None:
 
 def domains() -> list[Domain]:
     """The groups that live in this process, in the order of their declaration."""
-    from .domain import Domain  # noqa: PLC0415
+    from .importing.domain import Domain  # noqa: PLC0415
 
     return [holder for holder in list(_holders.values()) if isinstance(holder, Domain)]
 
@@ -235,7 +235,7 @@ def domain_of(module: str) -> Domain:
     Raises:
         KeyError: None is.
     """
-    from .domain import Domain  # noqa: PLC0415
+    from .importing.domain import Domain  # noqa: PLC0415
 
     found = _holders[str.partition(module[len(ROOT) :], ".")[0]]
     if not isinstance(found, Domain):
@@ -297,7 +297,7 @@ def join_parent() -> None:
     """In a process that a kernel started or forked: take over its groups that are new here."""
     groups = workers.published()
     if groups:
-        from .domain import Domain  # noqa: PLC0415
+        from .importing.domain import Domain  # noqa: PLC0415
 
         for group in groups:
             if group.name not in _holders:

@@ -126,8 +126,8 @@ def _holder(entry: Mapping[str, Any], root: str) -> Holder:
 
         environment = os.path.realpath(os.path.join(root, entry["environment"]))
         return Remote(ProcessGroup(entry["name"], environment, dict(entry["distributions"])))
-    from .domain import Domain  # noqa: PLC0415 - only for such groups
     from .group import Group  # noqa: PLC0415
+    from .importing.domain import Domain  # noqa: PLC0415 - only for such groups
 
     folders = [os.path.realpath(os.path.join(root, folder)) for folder in entry["folders"]]
     return Domain(Group.from_json({**entry, "folders": folders}, root))

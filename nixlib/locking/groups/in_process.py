@@ -16,18 +16,19 @@ from nixlib.locking.asked import Asked
 from nixlib.locking.groups.lines import GroupLines
 from nixlib.locking.groups.notes import told
 from nixlib.locking.groups.refusals import build_in_words_of, in_words_of, process_hint, refused
+from nixlib.locking.groups.sentences import aged, same_file, too_new
 from nixlib.locking.narrowing import of_systems
 from nixlib.locking.wheels import ask_indexes, everywhere, first_named
 from nixlib.private.faults import needing
 from nixlib.private.public import closure, of_system, once_only, public_packages
 from nixlib.private.sharing import Tree, compiled_twice, share
-from nixlib.private.singletons import OWN_WISH, reason
+from nixlib.private.singletons import KERNEL, reason
 from nixlib.providers import parse_orders
 from nixlib.resolvers.base import Request, Resolution, Untimely
 from nixlib.spec import PrivateGroup
 from nixlib.variants import torch_backend
 
-__all__ = ["Answer", "Surroundings", "hoisting", "loaded_twice", "resolve_group"]
+__all__ = ["Answer", "Surroundings", "loaded_twice", "resolve_group"]
 
 _ROUNDS = 8
 
@@ -106,7 +107,7 @@ def resolve_group(asked: Asked, lines: GroupLines, around: Surroundings) -> Answ
             lines.group,
             asked.notebook,
             "what it needs would load one file of compiled code twice",
-            reasons=[_same_file(package, other) for package, other in twice],
+            reasons=[same_file(package, other) for package, other in twice],
             packages=[package.name for package, _ in twice],
             hint=process_hint(lines.group, lines.texts),
         )
@@ -142,11 +143,6 @@ def loaded_twice(tree: Tree, around: Surroundings) -> list[tuple[LockedPackage, 
         for key, found in compiled_twice(public, groups).items()
         if key == f"{tree.name} {found[0].name}"
     ]
-
-
-def _same_file(package: LockedPackage, other: str) -> str:
-    who = f"private group `{other}`" if other else "the notebook"
-    return f"{who} has the same `{package.name} {package.version}`, with other versions of what it needs"
 
 
 class _Resolving:
@@ -267,7 +263,7 @@ class _Resolving:
         first = late[0]
         raise self._refused(
             f"`{first.wanter} {first.wanter_version}` was not made for the notebook's `{first.name} {first.version}`",
-            reasons=[_too_new(one, self.fixed.why.get(one.name, "")) for one in late],
+            reasons=[too_new(one, self.fixed.why.get(one.name, "")) for one in late],
             packages=[one.name for one in late],
         )
 
@@ -278,6 +274,10 @@ class _Resolving:
         return refused(
             self.group, self.asked.notebook, why, reasons=reasons, packages=packages, hint=hint
         )
+
+    def _is_of_the_kernel(self, name: str) -> bool:
+        """Whether only the kernel forces a package on the group, which nobody can do anything about."""
+        return self.fixed.why.get(name) == KERNEL
 
     def _answered(self, found: Resolution) -> Answer:
         lock = of_systems(self.around.lock, found.systems)
@@ -296,7 +296,10 @@ class _Resolving:
             frozenset(hoisted),
             self.group.package,
         )
-        notes = (*found.notes, *(_aged(one) for one in found.untimely))
+        notes = (
+            *found.notes,
+            *(aged(one) for one in found.untimely if not self._is_of_the_kernel(one.name)),
+        )
         return Answer(
             tree,
             replace(lock, packages=tuple(sorted({*lock.packages, *new}))),
@@ -318,20 +321,6 @@ def _needs(
     return found.requires if found else ()
 
 
-def hoisting(new: Sequence[LockedPackage]) -> tuple[str, ...]:
-    """What to say of the packages that a group makes the notebook's: one sentence for each that it is about."""
-    needed = {need for package in new for need in package.requires if need != package.name}
-    packages = {package.name: package for package in new}
-    tops = [package for package in new if package.name not in needed] or list(new)[:1]
-    return tuple(_hoisting(one, len(closure(packages, [one.name])) - 1) for one in tops)
-
-
-def _hoisting(package: LockedPackage, more: int) -> str:
-    needs = f", with {more} package{'s' * (more > 1)} that it needs" if more else ""
-    why = reason(package.name) or OWN_WISH
-    return f"`{package.name} {package.version}` is the notebook's, too{needs}, for a process can hold only one: {why}"
-
-
 def _is_bound(found: Resolution, one: Untimely) -> bool:
     """Whether compiled code meets compiled code that it cannot know; anything else may well work."""
     return reason(one.name) is not None and any(
@@ -339,20 +328,4 @@ def _is_bound(found: Resolution, one: Untimely) -> bool:
         or any(not wheel.filename.endswith("-any.whl") for wheel in package.wheels)
         for package in found.packages
         if package.name == one.wanter
-    )
-
-
-def _aged(one: Untimely) -> str:
-    return (
-        f"`{one.wanter} {one.wanter_version}` is of {one.month}, before there was a"
-        f" `{one.name} {one.version.split('.')[0]}`, and uses the notebook's {one.version}, so they may not work"
-        f" together: {one.name} {one.fitting} is of its time"
-    )
-
-
-def _too_new(one: Untimely, why: str) -> str:
-    major = one.version.split(".")[0]
-    return (
-        f"it is of {one.month}, before there was a `{one.name} {major}`, and a process can hold only one: {why}\n"
-        f"with `{one.name}<{major}` among the notebook's own requirements ({one.fitting} is of its time), it could be"
     )

@@ -18,7 +18,7 @@ from nixlib.errors import (
 )
 from nixlib.lock import Lock, LockedGroup, LockedPackage
 from nixlib.locking.asked import Asked
-from nixlib.locking.groups.in_process import Surroundings, hoisting, loaded_twice, resolve_group
+from nixlib.locking.groups.in_process import Surroundings, loaded_twice, resolve_group
 from nixlib.locking.groups.kept import Kept, kept_tree, tree_before, unchanged_groups
 from nixlib.locking.groups.lines import read_group
 from nixlib.locking.groups.notes import not_locked, notes_of_group, told
@@ -30,6 +30,7 @@ from nixlib.locking.groups.refusals import (
     process_hint,
     refused,
 )
+from nixlib.locking.groups.sentences import hoisting
 from nixlib.locking.narrowing import of_systems, packages_of
 from nixlib.platforms import python_minor
 from nixlib.private.faults import faults

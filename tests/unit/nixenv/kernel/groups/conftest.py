@@ -70,7 +70,7 @@ class Notebook:
     def run(self, code: str, **variables: str) -> dict[str, object]:
         preamble = f"""
             from nixenv.groups import RefusedError, admit, declare, names, registry, withdraw
-            from nixenv.groups.domain import Domain
+            from nixenv.groups.importing.domain import Domain
             from nixenv.groups.group import Group
             old = Group("old", ({str(self.old)!r}, {str(self.base)!r}), frozenset({{"lib", "base"}}),
                 {{"lib": "1.0", "base": "1.0", "shared": "5.0"}}, frozenset({{"shared"}}))

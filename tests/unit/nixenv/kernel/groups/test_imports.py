@@ -15,6 +15,14 @@ def test_group_and_notebook_each_have_their_version(notebook):
     assert told == [1, 2, True, False, 2, 1, thing]
 
 
+def test_package_of_a_group_says_what_it_is(notebook):
+    told = notebook.run("""
+        import nixenv.private.old as old
+        print(json.dumps(repr(old)))
+    """)
+    assert told == "<module 'nixenv.private.old' (private group)>"
+
+
 def test_group_that_is_loaded_first_leaves_nothing_to_the_notebook(notebook):
     told = notebook.run("""
         before = {name for name in sys.modules if not name.startswith("nixenv")}

@@ -1,6 +1,6 @@
 import pickle
 
-from nixenv.kernel.groups.naming import PrivateName
+from nixenv.kernel.groups.importing.naming import PrivateName
 
 NAME = PrivateName("nixenv.private.old.lib.shape", "lib.shape")
 

@@ -226,7 +226,7 @@ def test_what_is_declared_together_is_written_down_once_for_workers(libraries):
         START
         + f"""
 from nixenv.groups import declare
-from nixenv.groups.domain import Domain
+from nixenv.groups.importing.domain import Domain
 from nixenv.groups.group import Group
 def written():
     file = os.environ.get("NIXENV_PRIVATE_GROUPS")

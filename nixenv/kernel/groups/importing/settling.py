@@ -14,7 +14,7 @@ import operator
 import re
 import sys
 
-from . import registry
+from .. import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

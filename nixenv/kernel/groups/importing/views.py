@@ -15,7 +15,7 @@ import sys
 from collections.abc import MutableMapping
 from types import ModuleType
 
-from .registry import ROOT
+from ..registry import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

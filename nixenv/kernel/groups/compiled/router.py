@@ -15,7 +15,8 @@ import sys
 import threading
 import types
 
-from . import libraries, thunks, views
+from ..importing import views
+from . import libraries, thunks
 from .linked import Linkage
 from .thunks import PYTHON, RAISED
 
@@ -23,7 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from .domain import Domain
+    from ..importing.domain import Domain
 
 OBJECT, TEXT, NUMBER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 PYTHON.PyCapsule_GetPointer.restype = ctypes.c_void_p

@@ -20,9 +20,9 @@ import sysconfig
 import threading
 from types import ModuleType
 
-from . import registry
+from .. import registry
+from ..registry import ROOT
 from .naming import PrivateName
-from .registry import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from typing import Any, Callable, Iterator, Sequence
 
-    from .compiled import Router
-    from .group import Group
+    from ..compiled.router import Router
+    from ..group import Group
 
 # What a group's modules see under the same name, but made for the group: `views`.
 REPLACED = frozenset({"sys", "builtins", "importlib", "pkgutil", "pickle"})
@@ -115,7 +115,7 @@ class Domain:
         Raises:
             RefusedError: It cannot.
         """
-        from . import refusal  # noqa: PLC0415 - only groups that are used need the rest
+        from .. import refusal  # noqa: PLC0415 - only groups that are used need the rest
 
         for lender in sorted(set(self.group.lent.values())):
             if not isinstance(registry.get(lender), Domain):
@@ -313,7 +313,7 @@ class Domain:
         """
         with self._lock:
             if self._router is None:
-                from .compiled import Router  # noqa: PLC0415 - ctypes, for groups that have such
+                from ..compiled.router import Router  # noqa: PLC0415 - ctypes, for groups that have such
 
                 self._router = Router(self)
             return self._router

@@ -16,17 +16,18 @@ from importlib.machinery import (
     SourcelessFileLoader,
 )
 
-from . import registry, settling, views
+from .. import registry
+from ..registry import ROOT
+from . import settling, views
 from .domain import COPIED, DRAWING, as_part_of_the_import_system
-from .registry import ROOT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Iterator, Sequence
 
+    from ..group import Group
     from .domain import Domain
-    from .group import Group
 
 
 def _prepare(module: ModuleType) -> Domain:
@@ -143,7 +144,8 @@ _finders: dict[str, FileFinder] = {}
 
 def package(domain: Domain) -> ModuleSpec:
     """The spec of the package that the group's modules are in."""
-    spec = ModuleSpec(domain.package, PackageLoader(domain.group), is_package=True)  # type: ignore[arg-type]
+    loader = PackageLoader(domain.group)
+    spec = ModuleSpec(domain.package, loader, origin="private group", is_package=True)  # type: ignore[arg-type]
     spec.submodule_search_locations = list(domain.group.folders)
     return spec
 

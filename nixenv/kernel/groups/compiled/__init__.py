@@ -1,0 +1,1 @@
+"""What compiled modules of a group call in place of the interpreter's functions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class Wheels:
         home = self.root / "unpacked" / requirement
         if not home.exists():
             subprocess.run(
-                ["uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--python",
+                [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--python",
                  self.base, "--target", home, requirement],
                 check=True, stdin=subprocess.DEVNULL, timeout=280,
             )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import textwrap
 import threading
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def made(folder: Path, python: str, requirements: list[str]) -> Path:
     host = str(HOSTS[python])
     subprocess.run([host, "-m", "venv", "--without-pip", folder], check=True)
     subprocess.run(
-        ["uv", "pip", "install", "--quiet", "--only-binary", ":all:",
+        [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--only-binary", ":all:",
          "--python", folder / "bin" / "python", *requirements],
         check=True, stdin=subprocess.DEVNULL, timeout=280,
     )  # fmt: skip
@@ -242,7 +243,8 @@ frame.a.sum()
 
 def test_arrays_and_frames_that_a_cell_changes_in_place_are_changed_here(kernel):
     assert not kernel.run(
-        "import numpy as np\na = b = np.array([3, 1, 2])\nlarge = np.ones(100_000)"
+        "import numpy as np, pandas as pd\na = b = np.array([3, 1, 2])\nlarge = np.ones(100_000)\n"
+        "frame = pd.DataFrame({'a': [1, 2]})"
     ).error
     assert not kernel.run(
         "%%private legacy\na.sort()\nlarge.fill(2)\nframe.insert(0, 'new', 5)"

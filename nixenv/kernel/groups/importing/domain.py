@@ -264,11 +264,10 @@ class Domain:
             )
 
     def _make_import(self) -> Callable[..., Any]:
-        # Local names: this runs at each `import` statement of the group's code.
-        routed, lent, seen = self._routed, self._lent, self._seen
-        prefix, modules = self.prefix, sys.modules
-        copies = {name: own for name, own in self._companions().items() if "." in name}
-        rename, missing = self.rename, self.missing
+        # Local names: this runs at each `import` statement of the group's code, also within functions.
+        modules, find = sys.modules, as_part_of_the_import_system(self._make_find())
+        # What `from name import …` found: its key, the module, and its names where it is a package.
+        known: dict[str, tuple[str, ModuleType, dict[str, Any] | None]] = {}
 
         def import_(  # the parameters of Python's own, which code also passes by name
             name: str,
@@ -279,6 +278,27 @@ class Domain:
         ) -> Any:
             if level:
                 return builtins.__import__(name, globals, locals, fromlist, level)
+            if fromlist and name in known:
+                key, module, names = known[name]
+                if modules.get(key) is module and (names is None or names.keys() >= set(fromlist)):
+                    return module
+            return find(name, globals, locals, fromlist, known)
+
+        return import_
+
+    def _make_find(self) -> Callable[..., Any]:
+        routed, lent, seen = self._routed, self._lent, self._seen
+        prefix, modules = self.prefix, sys.modules
+        copies = {name: own for name, own in self._companions().items() if "." in name}
+        rename, missing = self.rename, self.missing
+
+        def find(
+            name: str,
+            globals: Any,  # noqa: A002
+            locals: Any,  # noqa: A002
+            fromlist: Any,
+            known: dict[str, tuple[str, ModuleType, dict[str, Any] | None]],
+        ) -> Any:
             top = str.partition(name, ".")[0]
             if top in seen:
                 if fromlist and name in copies:
@@ -292,9 +312,14 @@ class Domain:
             except ModuleNotFoundError as error:
                 rename(error)
                 raise
-            return found if fromlist else modules[home + top]
+            if not fromlist:
+                return modules[home + top]
+            if _is_whole(found):
+                names = vars(found) if hasattr(found, "__path__") else None
+                known[str(name)] = home + name, found, names
+            return found
 
-        return import_
+        return find
 
     def refresh_builtins(self) -> None:
         """Take over what was added to Python's builtins since, as `gettext.install` adds `_`."""
@@ -323,6 +348,13 @@ def _essence(group: Group) -> tuple[Any, ...]:
     folders = [os.path.realpath(folder) for folder in group.folders]
     shared = group.public, dict(group.lent), group.exposed
     return group.name, folders, group.owned, dict(group.distributions), *shared
+
+
+def _is_whole(module: ModuleType) -> bool:
+    """Whether it is a module whose code has run, so that nobody has to wait for the thread that runs it."""
+    spec = getattr(module, "__spec__", None)
+    is_over = spec is not None and not getattr(spec, "_initializing", False)
+    return is_over and isinstance(module, ModuleType)
 
 
 def as_part_of_the_import_system(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -34,6 +34,27 @@ def test_group_that_is_loaded_first_leaves_nothing_to_the_notebook(notebook):
     assert told == []
 
 
+def test_import_that_was_made_before_sees_what_has_changed_since(notebook):
+    told = notebook.run("""
+        import sys
+        from nixenv.private.old import lib
+        code = "from lib import NUMBER\\n{}"
+        def run(line):
+            names = {"__builtins__": lib.__builtins__, "__name__": "there"}
+            exec(code.format(line), names)
+            return names
+        run("")
+        deep = run("from lib import deep")["deep"]        # a module of the package that nobody has loaded yet
+        first = run("from lib.shape import Shape")["Shape"]
+        del sys.modules["nixenv.private.old.lib.shape"]
+        again = run("from lib.shape import Shape")["Shape"]
+        try: run("from lib import absent_name")
+        except ImportError as error: failed = type(error).__name__
+        print(json.dumps([deep.__name__, first is again, first.__module__ == again.__module__, failed]))
+    """)
+    assert told == ["nixenv.private.old.lib.deep", False, True, "ImportError"]
+
+
 def test_late_imports_lead_to_the_group(notebook):
     told = notebook.run("""
         from nixenv.private.old import lib as old

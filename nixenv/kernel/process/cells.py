@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _HARMLESS = frozenset(
     ["cd", "conda", "env", "ls", "mamba", "nixenv", "pip", "pwd", "set_env", "uv"]
 )
-_IN_PLACE = (list, dict, set, bytearray, collections.deque, collections.OrderedDict)
 _remotes: weakref.WeakValueDictionary[str, Remote] = weakref.WeakValueDictionary()
 
 
@@ -112,7 +111,7 @@ class Cells:
 
     def _bind(self, namespace: dict[str, Any], name: str, value: Any) -> None:
         here: Any = namespace.get(name)
-        if type(here) is type(value) and type(value) in _IN_PLACE:
+        if type(here) is type(value) and type(value) in comparing.CHANGEABLE:
             replace(here, value)  # Others of the notebook's may have it, too.
             value = here
         elif _is_same_array(here, value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import io
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from .references import References
 
 LARGEST = 1 << 28
+# Plain data that code changes where it is: others may have the same object.
+CHANGEABLE = (list, dict, set, bytearray, collections.deque, collections.OrderedDict)
 
 
 class _Blind:

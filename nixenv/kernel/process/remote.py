@@ -18,6 +18,7 @@ from importlib.machinery import ModuleSpec
 
 from . import cells, guards, references, standin, start, wire
 from .link import EndedError, Link
+from .vocabulary import TOLD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Any, Mapping, Sequence
 
 ROOT = "nixenv.private."
-LIBRARIES = ("numpy", "pandas", "pyarrow", "zoneinfo")
 SECONDS_TO_START = 60.0
 
 
@@ -252,11 +252,11 @@ class Remote:
 
     def _tell_news(self, link: Link) -> None:
         """Tell the worker what has changed here since: libraries, and the folder."""
-        has = frozenset(name for name in LIBRARIES if name in sys.modules)
+        has = frozenset(name for name in TOLD if name in sys.modules)
         if not has <= self._told or not self._told:
             from importlib.util import find_spec  # noqa: PLC0415
 
-            self._told = has | frozenset(name for name in LIBRARIES if find_spec(name) is not None)
+            self._told = has | frozenset(name for name in TOLD if find_spec(name) is not None)
             link.tell(wire.HELLO, {"has": sorted(self._told) or [""]})
             self._told |= {""}
         try:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import builtins
-import collections
 import inspect
 import linecache
 import sys
 import types
 
-from .comparing import is_data
+from .comparing import CHANGEABLE, is_data
 from .namesakes import all_common, all_own, own
 
 TYPE_CHECKING = False
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 _HIDDEN = ("__builtins__", "__name__", "__doc__", "__annotations__", "__conditional_annotations__")
-_CHANGEABLE = (list, dict, set, bytearray, collections.deque, collections.OrderedDict)
 
 
 class Namespace(dict):  # type: ignore[type-arg]
@@ -112,7 +110,7 @@ class Cells:
         prints = {
             name: self._fingerprint(value)
             for name, value in self.namespace.items()
-            if name in shared and (type(value) in _CHANGEABLE or is_data(value))
+            if name in shared and (type(value) in CHANGEABLE or is_data(value))
         }
         value, failure = None, None
         touched: set[str] = set()

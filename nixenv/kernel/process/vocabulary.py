@@ -29,6 +29,8 @@ LIBRARIES = {
     "pandas": "frames",
     "pyarrow": "tables",
 }
+# What each side tells the other that it has: what it may be sent depends on it.
+TOLD = (*LIBRARIES, "zoneinfo")
 
 
 class Unspeakable(Exception):  # noqa: N818 - a turn in the road, never seen by anybody

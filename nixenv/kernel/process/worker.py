@@ -94,8 +94,7 @@ class Worker:
         """Say who this is, and what it can make of the kernel's values."""
         from importlib.util import find_spec  # noqa: PLC0415
 
-        libraries = ("numpy", "pandas", "pyarrow", "zoneinfo")
-        has = [name for name in libraries if find_spec(name) is not None]
+        has = [name for name in _room("vocabulary").TOLD if find_spec(name) is not None]
         self.link.tell(
             self._kinds.HELLO,
             {"has": has, "python": list(sys.version_info[:3]), "pid": os.getpid()},
